@@ -1,0 +1,144 @@
+"""The database: one engine, one write lock, two kinds of transaction.
+
+SQLite before 3.51.3 can corrupt a write-ahead log when two connections write and checkpoint at once. So on SQLite
+writers take one in-process lock and `BEGIN IMMEDIATE`, automatic checkpoints are off everywhere, and only a writer
+that holds the lock checkpoints. Readers use plain `BEGIN` and never wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, TypeDecorator, Uuid, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import DeclarativeBase, Session
+
+CHECKPOINT_EVERY = 200  # write transactions between two checkpoints; about 4 MB of log at our row sizes
+NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Store an aware datetime in UTC and give it back aware; SQLite keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time needs its zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The base of every table."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012 - SQLAlchemy's own hook
+
+
+class Database:
+    """Give transactions. `after_commit` receives the news collected in `tx.info["news"]` once they are durable."""
+
+    def __init__(self, url: str, after_commit: Callable[[list[Any]], None] | None = None) -> None:
+        self.url = url
+        self.engine = open_engine(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.after_commit = after_commit
+        self._write_lock = threading.RLock()
+        self._writes = 0
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Yield a transaction for plain reads; it never writes and never waits for a writer."""
+        with Session(self.engine, expire_on_commit=False) as tx, tx.begin():
+            yield tx
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Yield a transaction that may write. It commits at the end, or rolls back whole on any error."""
+        with self._writer(), Session(self.engine, expire_on_commit=False) as tx:
+            tx.connection(execution_options={"telemed_write": True})
+            try:
+                yield tx
+                tx.commit()
+            except BaseException:
+                tx.rollback()
+                raise
+        if self.after_commit is not None and tx.info.get("news"):
+            self.after_commit(tx.info["news"])
+
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        with self._write_lock:
+            yield
+            self._writes += 1
+            if self._writes % CHECKPOINT_EVERY == 0:
+                self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database file. Only for the one writing process."""
+        if not self.is_sqlite:
+            return
+        with self._write_lock, self.engine.connect() as connection:
+            connection.execution_options(telemed_plain=True).execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    def close(self) -> None:
+        """Checkpoint and close all connections."""
+        self.checkpoint()
+        self.engine.dispose()
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine with our pragmas and transaction rules for the URL's database."""
+    if url.startswith("postgres"):
+        return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=10, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": 15})
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
+    # The driver's own transaction control is off: it would begin late and as a reader, see _begin.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "busy_timeout=15000",
+        "trusted_schema=OFF",
+        "wal_autocheckpoint=0",
+        "journal_size_limit=16777216",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Any) -> None:
+    options = connection.get_execution_options()
+    if options.get("telemed_plain"):
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("telemed_write") else "BEGIN")
