@@ -1,0 +1,1 @@
+"""The branch gateway: reads the meters of one health corner, keeps every packet, and passes sealed readings on."""
