@@ -1,0 +1,7 @@
+// Loaded by every page.
+
+import "./forms.js";
+import "./settings.js";
+import { bindMenus } from "./menu.js";
+
+bindMenus();
