@@ -18,6 +18,7 @@ from sqlalchemy import DateTime, Dialect, Engine, MetaData, TypeDecorator, Uuid,
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import DeclarativeBase, Session
 
+Tx = Session  # one transaction; the name by which modules without SQLAlchemy speak of it
 CHECKPOINT_EVERY = 200  # write transactions between two checkpoints; about 4 MB of log at our row sizes
 NAMES = {
     "ix": "ix_%(column_0_label)s",

@@ -1,0 +1,1 @@
+"""Who may do what: the action table, relations, accounts, sign-in sessions, audit."""

@@ -1,0 +1,202 @@
+"""Accounts and sign-in: name and password, revocable sessions kept in the database, a limit on wrong tries."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from telemed.access import audit
+from telemed.access.models import Account, SignInAttempt, SignInSession
+from telemed.access.relations import NOBODY, SYSTEM, Principal, Subject
+from telemed.access.roles import ROLES
+from telemed.crypto import passwords, tokens
+from telemed.errors import Forbidden, Invalid, TooMany
+from telemed.i18n import LANGUAGES
+from telemed.ids import new_id
+from telemed.services import Services
+
+ABSOLUTE = timedelta(hours=12)  # NIST SP 800-63B AAL2, the stricter reading
+IDLE = timedelta(minutes=30)
+PATIENT_LIFE = timedelta(hours=1)
+TRIES, TRIES_WINDOW = 8, timedelta(minutes=10)
+PASSWORD_MIN = 15  # NIST SP 800-63B-4: a password alone has at least 15 characters
+LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,39}")
+
+
+def create_account(
+    services: Services,
+    login: str,
+    password: str,
+    role: str,
+    display_name: str,
+    *,
+    branch_id: UUID | None = None,
+    region_id: UUID | None = None,
+    language: str = "ru",
+    account_id: UUID | None = None,
+) -> UUID:
+    """Store an account and return its id. Raises Invalid with the wrong fields."""
+    _check_new(login, password, role, display_name, language, demo=services.demo)
+    with services.db.write() as tx:
+        if tx.scalar(select(Account.id).where(Account.login == login)):
+            raise Invalid(fields={"login": "login_taken"})
+        account = Account(
+            id=account_id or new_id(), login=login, role=role, display_name=display_name.strip(),
+            password_hash=passwords.hash_password(password), branch_id=branch_id, region_id=region_id,
+            language=language, disabled_at=None, created_at=services.clock(),
+        )  # fmt: skip
+        tx.add(account)
+        subject = Subject(account_id=account.id)
+        audit.record(tx, services.clock(), SYSTEM, "account.create", subject, allowed=True, reason="command")
+    return account.id
+
+
+def _check_new(login: str, password: str, role: str, display_name: str, language: str, *, demo: bool) -> None:
+    wrong = {}
+    if not LOGIN.fullmatch(login):
+        wrong["login"] = "login_invalid"
+    if len(password) < PASSWORD_MIN and not demo:
+        wrong["password"] = "password_too_short"
+    if len(password) > 256 or login in password.lower():
+        wrong["password"] = "password_invalid"
+    if role not in ROLES or role in ("patient", "gateway"):
+        wrong["role"] = "role_unknown"
+    if not 1 <= len(display_name.strip()) <= 120:
+        wrong["display_name"] = "required"
+    if language not in LANGUAGES:
+        wrong["language"] = "language_unknown"
+    if wrong:
+        raise Invalid(fields=wrong)
+
+
+def sign_in(services: Services, login: str, password: str, address: str) -> str:
+    """Return a fresh session token. Raises TooMany, or Forbidden(wrong_password) whatever was wrong."""
+    targets = [tokens.token_hash(f"login:{login.lower()}"), tokens.token_hash(f"address:{address}")]
+    with services.db.write() as tx:
+        _refuse_too_many(tx, targets, services.clock())
+        account = tx.scalar(select(Account).where(Account.login == login.lower()))
+    # The slow hash runs outside the transaction, also for an unknown name, so that time does not tell.
+    right = passwords.verify_password(account.password_hash if account else passwords.DUMMY_HASH, password)
+    if not right or account is None or account.disabled_at is not None:
+        _remember_failure(services, targets, login)
+        raise Forbidden("wrong_password")
+    return open_session(services, account_id=account.id)
+
+
+def _refuse_too_many(tx: Session, targets: list[bytes], now: datetime) -> None:
+    since = now - TRIES_WINDOW
+    tx.execute(delete(SignInAttempt).where(SignInAttempt.at < since))
+    for target, limit in zip(targets, (TRIES, TRIES * 5), strict=True):
+        count = tx.scalar(select(func.count()).where(SignInAttempt.target_hash == target, SignInAttempt.at >= since))
+        if (count or 0) >= limit:
+            raise TooMany(retry_after_s=int(TRIES_WINDOW.total_seconds()))
+
+
+def _remember_failure(services: Services, targets: list[bytes], login: str) -> None:
+    now = services.clock()
+    with services.db.write() as tx:
+        tx.add_all(SignInAttempt(id=new_id(), target_hash=target, at=now) for target in targets)
+        audit.record(tx, now, NOBODY, "session.sign_in", Subject(), allowed=False, reason="wrong_password")
+
+
+def open_session(services: Services, *, account_id: UUID | None = None, patient_id: UUID | None = None) -> str:
+    """Store a session for a member of staff or for the patient of a shown card; return its token."""
+    now = services.clock()
+    token = tokens.new_token()
+    life = ABSOLUTE if account_id else PATIENT_LIFE
+    session = SignInSession(
+        id=new_id(), token_hash=tokens.token_hash(token), account_id=account_id, patient_id=patient_id,
+        created_at=now, last_seen_at=now, expires_at=now + life, revoked_at=None,
+    )  # fmt: skip
+    subject = Subject(account_id=account_id, patient_id=patient_id)
+    with services.db.write() as tx:
+        tx.add(session)
+        audit.record(tx, now, NOBODY, "session.sign_in", subject, allowed=True, reason="allowed")
+    return token
+
+
+def who_is(services: Services, token: str | None) -> Principal:
+    """Return the principal of a session token; NOBODY for a missing, ended, idle or revoked one."""
+    if not token:
+        return NOBODY
+    now = services.clock()
+    with services.db.read() as tx:
+        session = tx.scalar(select(SignInSession).where(SignInSession.token_hash == tokens.token_hash(token)))
+        if session is None or not _is_alive(session, now):
+            return NOBODY
+        principal = _principal(tx, session)
+    if now - session.last_seen_at > timedelta(minutes=1):
+        _touch(services, session.id, now)
+    return principal
+
+
+def _is_alive(session: SignInSession, now: datetime) -> bool:
+    if session.revoked_at is not None or now >= session.expires_at:
+        return False
+    return now - session.last_seen_at < IDLE
+
+
+def _principal(tx: Session, session: SignInSession) -> Principal:
+    if session.patient_id is not None:
+        return Principal(
+            id=session.patient_id, role="patient", patient_id=session.patient_id, session_id=session.id
+        )  # fmt: skip
+    account = tx.get(Account, session.account_id)
+    if account is None or account.disabled_at is not None:
+        return NOBODY
+    return Principal(
+        id=account.id, role=account.role, display_name=account.display_name, branch_id=account.branch_id,
+        region_id=account.region_id, session_id=session.id, language=account.language,
+    )  # fmt: skip
+
+
+def _touch(services: Services, session_id: UUID, now: datetime) -> None:
+    with services.db.write() as tx:
+        session = tx.get(SignInSession, session_id)
+        if session is not None:
+            session.last_seen_at = now
+
+
+def sign_out(services: Services, who: Principal) -> None:
+    """End the session of `who`."""
+    if who.session_id is None:
+        return
+    with services.db.write() as tx:
+        session = tx.get(SignInSession, who.session_id)
+        if session is not None:
+            session.revoked_at = services.clock()
+        audit.record(tx, services.clock(), who, "session.sign_out", Subject(), allowed=True, reason="allowed")
+
+
+def disable_account(services: Services, who: Principal, account_id: UUID) -> None:
+    """Disable an account and end its sessions at once."""
+    with services.act(who, "account.disable", Subject(account_id=account_id)) as tx:
+        account = tx.get(Account, account_id)
+        if account is not None:
+            account.disabled_at = services.clock()
+            for session in tx.scalars(select(SignInSession).where(SignInSession.account_id == account_id)):
+                session.revoked_at = services.clock()
+
+
+def demo_people(services: Services) -> list[Account]:
+    """Return the demo's staff whose names begin with `demo.`, in the order of the journey."""
+    with services.db.read() as tx:
+        people = tx.scalars(select(Account).where(Account.login.like("demo.%"))).all()
+    return sorted(people, key=lambda person: ROLES.index(person.role))
+
+
+def demo_person(services: Services, login: str) -> str | None:
+    """Return a session token of one of the demo's people, or None. Only a demo deployment offers this."""
+    if not services.demo:
+        return None
+    person = demo_account(services, login)
+    return open_session(services, account_id=person.id) if person else None
+
+
+def demo_account(services: Services, login: str) -> Account | None:
+    """Return one of the demo's people by name, or None."""
+    return next((person for person in demo_people(services) if person.login == login), None)

@@ -1,0 +1,51 @@
+"""The database side of the operator's commands."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from telemed.access import audit
+from telemed.access.models import Account, AuditRow, Deployment
+from telemed.access.relations import SYSTEM, Subject
+from telemed.ids import new_id
+from telemed.outbox import job_counts
+from telemed.services import Services
+
+
+def accounts_of(services: Services) -> list[tuple[str, str, bool]]:
+    """Return login, role and whether it is disabled, of every account."""
+    with services.db.read() as tx:
+        rows = tx.scalars(select(Account).order_by(Account.role, Account.login))
+        return [(row.login, row.role, row.disabled_at is not None) for row in rows]
+
+
+def check_audit(services: Services) -> tuple[int | None, int]:
+    """Return the first broken row of the audit chain, or None, and how many rows there are."""
+    with services.db.read() as tx:
+        return audit.first_broken(tx), tx.scalar(select(func.count(AuditRow.no))) or 0
+
+
+def failed_jobs(services: Services) -> int:
+    """Return how many jobs failed for good."""
+    with services.db.read() as tx:
+        return job_counts(tx).get("failed", 0)
+
+
+def begin_epoch(services: Services) -> None:
+    """Give the deployment a new epoch."""
+    with services.db.write() as tx:
+        deployment = tx.scalars(select(Deployment)).one()
+        deployment.epoch = new_id()
+        audit.record(tx, services.clock(), SYSTEM, "system.restore", Subject(), allowed=True, reason="command")
+
+
+def rotate_keys(services: Services) -> None:
+    """Add a new version of every domain key; old versions still open what they sealed."""
+    with services.db.write() as tx:
+        services.keys.rotate(tx)
+        audit.record(tx, services.clock(), SYSTEM, "system.rotate_keys", Subject(), allowed=True, reason="command")
+
+
+def key_lines(services: Services) -> list[str]:
+    """Return one line a domain with its newest version."""
+    return [f"{domain:10} version {version}" for domain, version in sorted(services.keys.versions().items())]

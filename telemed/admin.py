@@ -1,0 +1,211 @@
+"""What an operator's commands do. Those that only read open the database as readers; those that write need the server
+stopped on SQLite, and say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from telemed.access import accounts, admin_tasks
+from telemed.bootstrap import build_services, found_deployment
+from telemed.branches import service as branches
+from telemed.consultation.media_client import MediaClient
+from telemed.delivery import service as delivery
+from telemed.errors import Invalid, StartRefused, TelemedError
+from telemed.ids import parse_id
+from telemed.outbox import Worker
+from telemed.patients import service as patients
+from telemed.readings import rules as readings_rules
+from telemed.schema import upgrade
+from telemed.serve import only_one
+from telemed.services import Services
+from telemed.settings import Settings
+
+FREE_BYTES = 200_000_000
+DATA_FILE, KEYS_FILE, STATE_FILE = "telemed.db", "subject-keys.db", "backup.json"
+
+
+def migrate(settings: Settings) -> None:
+    """Create or update the database, then the deployment's identity and keys once."""
+    settings.server_dir.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(settings.server_dir).free < FREE_BYTES:
+        raise StartRefused("Less than 200 MB are free on the disk of the data folder; make room first.")
+    with only_one(settings):
+        upgrade(settings.database_url)
+        found_deployment(settings, fast_index=settings.demo)
+    print("The database is up to date.")
+
+
+@contextlib.contextmanager
+def _stopped(settings: Settings) -> Iterator[Services]:
+    """Yield services while no server runs on the data folder."""
+    with only_one(settings):
+        services = build_services(settings)
+        try:
+            yield services
+        finally:
+            services.db.close()
+
+
+def work(settings: Settings) -> None:
+    """Run background jobs until the process is ended."""
+    if settings.is_sqlite:
+        raise StartRefused("With SQLite the server runs the jobs itself; `work` is for PostgreSQL.")
+    services = build_services(settings)
+    Worker(services, services.db, services.journey, services.clock).run_forever()
+
+
+def create_account(
+    settings: Settings, login: str, password: str, role: str, name: str, *, branch: str | None, language: str
+) -> None:
+    """Create one staff account."""
+    with _stopped(settings) as services:
+        branch_id, region_id = branches.place_of(services, branch)
+        accounts.create_account(
+            services, login, password, role, name, branch_id=branch_id, region_id=region_id, language=language
+        )
+    print(f"Account {login} ({role}) is ready.")
+
+
+def list_accounts(settings: Settings) -> None:
+    """Print every account with its role."""
+    services = build_services(settings)
+    for login, role, disabled in admin_tasks.accounts_of(services):
+        print(f"{login:24} {role:12} {'disabled' if disabled else ''}".rstrip())
+
+
+def join_code_for_demo(settings: Settings) -> str:
+    """Return a fresh one-time code for the gateway of the demo's first branch."""
+    with _stopped(settings) as services:
+        clerk = accounts.demo_account(services, "demo.clerk")
+        if clerk is None or clerk.branch_id is None:
+            raise StartRefused("There is no demo region yet: run `python app.py demo` first.")
+        with services.db.write() as tx:
+            return branches.make_join_code(services, tx, clerk.branch_id)
+
+
+def verify_audit(settings: Settings) -> int:
+    """Check the audit chain; exit code 1 names the first broken row."""
+    broken, count = admin_tasks.check_audit(build_services(settings))
+    print(f"{count} rows, the chain is whole." if broken is None else f"The chain is broken at row {broken}.")
+    return 0 if broken is None else 1
+
+
+def backup(settings: Settings, folder: Path) -> None:
+    """Copy the database to `folder`, with the subject keys in a file of their own. Works beside a running server."""
+    if not settings.is_sqlite:
+        raise StartRefused("`backup` copies SQLite; for PostgreSQL use pg_dump, with the table subject_keys apart.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise StartRefused(f"{folder} is not empty; name a new folder.")
+    source = sqlite3.connect(f"file:{settings.server_dir / DATA_FILE}?mode=ro", uri=True)
+    with contextlib.closing(source), contextlib.closing(sqlite3.connect(folder / DATA_FILE)) as copy:
+        source.backup(copy)
+        copy.execute("ATTACH ? AS apart", (str(folder / KEYS_FILE),))
+        copy.execute("CREATE TABLE apart.subject_keys AS SELECT * FROM main.subject_keys")
+        copy.execute("DELETE FROM main.subject_keys")
+        copy.commit()
+        copy.execute("VACUUM main")
+    (folder / STATE_FILE).write_text(json.dumps({"format": 1, "keys_separate": True}))
+    print(f"Backup written to {folder}. Keep {KEYS_FILE} apart, and the root key in a third place.")
+
+
+def restore(settings: Settings, folder: Path) -> None:
+    """Put a backup into an empty data folder and begin a new epoch, so that devices send again what they still hold."""
+    target = settings.server_dir / DATA_FILE
+    if target.exists():
+        raise StartRefused(f"{target} exists; restore only into an empty data folder.")
+    for name in (DATA_FILE, KEYS_FILE, STATE_FILE):
+        if not (folder / name).is_file():
+            raise StartRefused(f"{folder / name} is missing; this is not a whole backup.")
+    settings.server_dir.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / DATA_FILE, target)
+    with contextlib.closing(sqlite3.connect(target)) as database:
+        database.execute("ATTACH ? AS apart", (str(folder / KEYS_FILE),))
+        database.execute("INSERT INTO main.subject_keys SELECT * FROM apart.subject_keys")
+        database.commit()
+    with _stopped(settings) as services:
+        admin_tasks.begin_epoch(services)
+    print("Restored; a new epoch began. Check it with `python app.py audit verify`.")
+
+
+def keys(settings: Settings, verb: str) -> None:
+    """Print the versions of the domain keys, or add a new version of each."""
+    if verb == "rotate":
+        with _stopped(settings) as services:
+            admin_tasks.rotate_keys(services)
+    for line in admin_tasks.key_lines(build_services(settings)):
+        print(line)
+
+
+def erase(settings: Settings, patient_id: str) -> None:
+    """Shred a patient's identity and delivery keys; clinical records stay as long as the law wants them."""
+    known = parse_id(patient_id)
+    if known is None:
+        raise Invalid(fields={"patient_id": "not_an_id"})
+    with _stopped(settings) as services:
+        patients.erase_patient(services, known)
+    print("Identity, contact and delivery data can no longer be opened by anybody.")
+
+
+def triage(file: TextIO) -> int:
+    """Print the level of each JSON case, one a line. Exit code 1 when a line cannot be read."""
+    code = 0
+    for line in filter(str.strip, file):
+        try:
+            print(readings_rules.triage(readings_rules.case_from(json.loads(line))))
+        except (ValueError, KeyError, TypeError) as error:
+            print(f"cannot be read: {type(error).__name__}", file=sys.stderr)
+            code = 1
+    return code
+
+
+def check_custody(settings: Settings) -> int:
+    """Check that every parcel's custody is an unbroken chain of legal steps with at most one final one."""
+    faults = delivery.custody_faults(build_services(settings))
+    for fault in faults:
+        print(fault)
+    print("Custody is whole." if not faults else f"{len(faults)} faults.")
+    return 0 if not faults else 1
+
+
+def doctor(settings: Settings) -> int:
+    """Print what to mend in this installation; exit code 1 when something must be."""
+    findings = list(_findings(settings))
+    for sentence in findings:
+        print(f"! {sentence}")
+    print("Nothing to mend." if not findings else f"{len(findings)} to mend.")
+    return 0 if not findings else 1
+
+
+def _findings(settings: Settings) -> Iterator[str]:
+    if shutil.disk_usage(settings.data_dir if settings.data_dir.exists() else ".").free < FREE_BYTES:
+        yield "Less than 200 MB are free on the disk."
+    if not (settings.server_dir / DATA_FILE).exists() and settings.is_sqlite:
+        yield "There is no database yet: run `python app.py migrate`."
+        return
+    key = settings.server_dir / "keys" / "root.key"
+    if key.exists() and key.stat().st_mode & 0o077:
+        yield "The root key can be read by others: chmod 600 it."
+    if key.exists() and not settings.demo:
+        yield "The root key lies beside the database; keep it apart with TELEMED_ROOT_PASSPHRASE_FILE."
+    try:
+        services = build_services(settings)
+    except TelemedError as error:
+        yield str(error)
+        return
+    broken, _count = admin_tasks.check_audit(services)
+    if broken is not None:
+        yield f"The audit chain is broken at row {broken}."
+    failed = admin_tasks.failed_jobs(services)
+    if failed:
+        yield f"{failed} background jobs failed for good."
+    if settings.media_url and not MediaClient(settings.media_url, settings.media_secret).healthy():
+        yield "The media process does not answer."

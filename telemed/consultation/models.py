@@ -1,0 +1,77 @@
+"""Cases in the doctor's queue, their calls, chat and notes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from telemed.crypto.vault import sealed_section, section_revision
+from telemed.db import Base
+
+
+class Consultation(Base):
+    """One encounter; its id never changes whatever happens to the call. `state` is the table in rules.py: waiting,
+    taken, in_call, ended, abandoned. Sealed `note`: {complaint, findings, assessment, plan, basis}.
+    """
+
+    __tablename__ = "consultation"
+    __sealed__ = {"note": "clinical"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    visit_id: Mapped[UUID] = mapped_column(ForeignKey("visit.id"), unique=True)
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), index=True)
+    region_id: Mapped[UUID] = mapped_column(index=True)
+    booked_doctor_id: Mapped[UUID | None]
+    doctor_id: Mapped[UUID | None] = mapped_column(index=True)
+    state: Mapped[str] = mapped_column(index=True)
+    level: Mapped[str]
+    mode: Mapped[str] = mapped_column(default="video")
+    outcome: Mapped[str | None]
+    queued_at: Mapped[datetime]
+    taken_at: Mapped[datetime | None]
+    call_started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    note: Mapped[bytes | None] = sealed_section()
+    note_rev: Mapped[int] = section_revision()
+    note_saved_at: Mapped[datetime | None]
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.patient_id
+
+
+class ChatMessage(Base):
+    """A line of text in the call. Sealed `words`: {text}. `author_role`: doctor, clerk."""
+
+    __tablename__ = "chat_message"
+    __sealed__ = {"words": "clinical"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    consultation_id: Mapped[UUID] = mapped_column(ForeignKey("consultation.id"), index=True)
+    patient_id: Mapped[UUID]
+    author_id: Mapped[UUID]
+    author_role: Mapped[str]
+    at: Mapped[datetime]
+    words: Mapped[bytes | None] = sealed_section()
+    words_rev: Mapped[int] = section_revision()
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.patient_id
+
+
+class CallStep(Base):
+    """What happened in the call, with its reason code: joined, left, video_off, telephone, ..."""
+
+    __tablename__ = "call_step"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    consultation_id: Mapped[UUID] = mapped_column(ForeignKey("consultation.id"), index=True)
+    role: Mapped[str]
+    kind: Mapped[str]
+    reason: Mapped[str | None]
+    at: Mapped[datetime]

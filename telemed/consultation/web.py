@@ -1,0 +1,7 @@
+"""Pages of consultation."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+pages = Blueprint("consultation", __name__)

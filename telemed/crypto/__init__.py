@@ -1,0 +1,1 @@
+"""Sealing, signing and indexes. The only package of telemed that imports `cryptography`."""

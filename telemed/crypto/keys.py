@@ -1,0 +1,188 @@
+"""The key hierarchy: root, domain keys, one key per subject and domain. Message keys are derived, never stored."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from telemed.crypto.envelope import DOMAINS, Unsealable
+from telemed.db import Base
+from telemed.errors import StartRefused
+
+CACHED_KEYS = 20_000
+
+
+class DomainKey(Base):
+    """A domain's key, wrapped by the root. The newest version seals; all open."""
+
+    __tablename__ = "domain_keys"
+
+    domain: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    wrapped: Mapped[bytes]
+    # Cost of the blind index, on the `index` rows only: it belongs to the key, another cost is another index.
+    memory_kib: Mapped[int | None]
+    passes: Mapped[int | None]
+
+
+class SubjectKey(Base):
+    """A subject's key in one domain, wrapped by the domain's key. Deleting it shreds what it sealed."""
+
+    __tablename__ = "subject_keys"
+
+    subject_id: Mapped[UUID] = mapped_column(primary_key=True)
+    domain: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    domain_version: Mapped[int]
+    wrapped: Mapped[bytes]
+
+
+@dataclass(frozen=True)
+class Root:
+    """The root key, opened once at start."""
+
+    key: bytes
+
+
+def open_root(folder: Path, passphrase: str = "", *, create: bool = False) -> Root:
+    """Return the root key of `folder`: from the passphrase and its salt, else from the file. Raises StartRefused."""
+    name = "root.salt" if passphrase else "root.key"
+    path = folder / name
+    if not path.exists():
+        if not create:
+            raise StartRefused(f"{path} is missing: run `python app.py migrate` first, or put the key back.")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_secret(path, os.urandom(32))
+    raw = path.read_bytes()
+    if len(raw) != 32:
+        raise StartRefused(f"{path} is damaged: it must hold 32 bytes.")
+    if not passphrase:
+        return Root(raw)
+    kdf = Argon2id(salt=raw, length=32, iterations=3, lanes=4, memory_cost=64 * 1024)
+    return Root(kdf.derive(passphrase.encode()))
+
+
+def _write_secret(path: Path, raw: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class KeyRing:
+    """The opened domain keys, and subject keys on demand. Made by `load`."""
+
+    def __init__(self, root: Root, domains: dict[tuple[str, int], bytes], index_cost: tuple[int, int]) -> None:
+        self._root = root
+        self._domains = domains
+        self.index_cost = index_cost
+        self._subjects: OrderedDict[tuple[UUID, str, int], bytes] = OrderedDict()
+
+    @classmethod
+    def create(cls, tx: Session, root: Root, *, fast_index: bool = False) -> None:
+        """Store the first key of every domain. `fast_index` is for demos and tests only."""
+        memory_kib, passes = (8, 1) if fast_index else (19 * 1024, 2)
+        for domain in DOMAINS:
+            is_index = domain == "index"
+            tx.add(
+                DomainKey(
+                    domain=domain, version=1, wrapped=aes_key_wrap(root.key, os.urandom(32)),
+                    memory_kib=memory_kib if is_index else None, passes=passes if is_index else None,
+                )
+            )  # fmt: skip
+        tx.flush()
+
+    @classmethod
+    def load(cls, tx: Session, root: Root) -> KeyRing:
+        """Open every domain key. Raises StartRefused when the root key is another deployment's."""
+        domains, cost = {}, (19 * 1024, 2)
+        for row in tx.scalars(select(DomainKey)):
+            try:
+                domains[row.domain, row.version] = aes_key_unwrap(root.key, row.wrapped)
+            except InvalidUnwrap:
+                raise StartRefused("The root key does not belong to this database.") from None
+            if row.memory_kib and row.passes:
+                cost = (row.memory_kib, row.passes)
+        return cls(root, domains, cost)
+
+    def versions(self) -> dict[str, int]:
+        """Return the newest version of each domain's key."""
+        newest: dict[str, int] = {}
+        for domain, version in self._domains:
+            newest[domain] = max(version, newest.get(domain, 0))
+        return newest
+
+    def domain_key(self, domain: str, version: int | None = None) -> bytes:
+        """Return a domain's key, by default the newest."""
+        return self._domains[domain, version or self.versions()[domain]]
+
+    def derive(self, label: str) -> bytes:
+        """Return 32 bytes that only this deployment can make, for one purpose."""
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"tp/derive/{label}".encode()).derive(
+            self.domain_key("device", 1)
+        )
+
+    def rotate(self, tx: Session) -> None:
+        """Add a new version of every domain key but the index's, whose change would need a new index."""
+        for domain, version in self.versions().items():
+            if domain == "index":
+                continue
+            key = os.urandom(32)
+            tx.add(DomainKey(domain=domain, version=version + 1, wrapped=aes_key_wrap(self._root.key, key)))
+            self._domains[domain, version + 1] = key
+        tx.flush()
+
+    def newest_subject_key(self, tx: Session, subject: UUID, domain: str) -> tuple[int, bytes]:
+        """Return version and key with which to seal now; the first is made in the caller's transaction."""
+        row = tx.scalar(
+            select(SubjectKey)
+            .where(SubjectKey.subject_id == subject, SubjectKey.domain == domain)
+            .order_by(SubjectKey.version.desc())
+            .limit(1)
+        )
+        if row is not None:
+            return row.version, self._unwrap(row)
+        key, domain_version = os.urandom(32), self.versions()[domain]
+        wrapped = aes_key_wrap(self.domain_key(domain, domain_version), key)
+        tx.add(
+            SubjectKey(subject_id=subject, domain=domain, version=1, domain_version=domain_version, wrapped=wrapped)
+        )
+        tx.flush()
+        return 1, key
+
+    def subject_key(self, tx: Session, subject: UUID, domain: str, version: int) -> bytes:
+        """Return the key that sealed a message. Raises Unsealable when it was shredded."""
+        row = tx.get(SubjectKey, (subject, domain, version))
+        if row is None:
+            raise Unsealable
+        return self._unwrap(row)
+
+    def forget(self, tx: Session, subject: UUID, domain: str) -> None:
+        """Shred: what the subject's keys of this domain sealed can never be opened again."""
+        tx.execute(delete(SubjectKey).where(SubjectKey.subject_id == subject, SubjectKey.domain == domain))
+        for cached in [k for k in self._subjects if k[0] == subject and k[1] == domain]:
+            self._subjects.pop(cached, None)
+
+    def _unwrap(self, row: SubjectKey) -> bytes:
+        name = (row.subject_id, row.domain, row.version)
+        if (known := self._subjects.get(name)) is not None:
+            return known
+        try:
+            key = aes_key_unwrap(self.domain_key(row.domain, row.domain_version), row.wrapped)
+        except (InvalidUnwrap, KeyError):
+            raise Unsealable from None
+        self._subjects[name] = key
+        if len(self._subjects) > CACHED_KEYS:
+            self._subjects.popitem(last=False)
+        return key

@@ -1,0 +1,105 @@
+"""The map of the system: the order of the slices, and which event makes whom act next.
+
+A slice imports only slices before it in ORDER. All other influence is one line of the tables below: *durable* is a job
+stored with the event, exactly one effect, survives kill -9; *live* is a push after the commit, to every server
+process, and may be lost. This and bootstrap.py are the only modules that may import every slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from telemed import outbox
+from telemed.access import answers
+from telemed.booking import events as booking
+from telemed.booking import jobs as booking_jobs
+from telemed.branches import events as branches
+from telemed.checkup import events as checkup
+from telemed.consultation import events as consultation
+from telemed.consultation import jobs as consultation_jobs
+from telemed.delivery import events as delivery
+from telemed.delivery import jobs as delivery_jobs
+from telemed.feedback import events as feedback
+from telemed.feedback import jobs as feedback_jobs
+from telemed.outbox import Journey, Live, Recurring
+from telemed.pilot import jobs as pilot_jobs
+from telemed.prescription import events as prescription
+from telemed.readings import events as readings
+from telemed.readings import jobs as readings_jobs
+
+ORDER = (
+    "patients",
+    "branches",
+    "booking",
+    "checkup",
+    "readings",
+    "consultation",
+    "prescription",
+    "delivery",
+    "feedback",
+    "pilot",
+    "desks",
+)
+
+DURABLE: dict[type, tuple[outbox.Handler, ...]] = {
+    booking.PatientInvited: (pilot_jobs.count_invited,),
+    booking.VisitBooked: (pilot_jobs.count_booked,),
+    checkup.VisitOpened: (pilot_jobs.count_came,),
+    checkup.SymptomsAnswered: (readings_jobs.triage_visit,),
+    readings.SeriesComplete: (pilot_jobs.count_measured,),
+    readings.TriageChanged: (consultation_jobs.raise_case,),
+    checkup.VisitReady: (consultation_jobs.queue_case,),
+    consultation.ConsultationEnded: (feedback_jobs.offer_rating_of_visit, pilot_jobs.count_consulted),
+    prescription.PrescriptionSigned: (delivery_jobs.place_order, pilot_jobs.count_prescribed),
+    prescription.PrescriptionCancelled: (delivery_jobs.cancel_order,),
+    delivery.ParcelDelivered: (feedback_jobs.offer_rating_of_parcel, pilot_jobs.count_delivered),
+    feedback.RatingGiven: (pilot_jobs.count_rated,),
+}
+
+
+def _rooms(*pairs: tuple[str, str]) -> Callable[[Any], list[str]]:
+    """Return the rooms `<kind>:<id>`; each pair is a kind and the event's attribute that holds the id."""
+    return lambda event: [f"{kind}:{getattr(event, name)}" for kind, name in pairs if getattr(event, name) is not None]
+
+
+BRANCH = _rooms(("branch", "branch_id"))
+VISIT = _rooms(("branch", "branch_id"), ("visit", "visit_id"))
+CASE = _rooms(("queue", "region_id"), ("visit", "visit_id"), ("consultation", "consultation_id"))
+CALL = _rooms(("consultation", "consultation_id"))
+PARCEL = _rooms(("dispatch", "region_id"), ("pharmacy", "region_id"), ("parcel", "parcel_id"), ("branch", "branch_id"))
+
+LIVE: dict[type, tuple[Live, ...]] = {
+    branches.GatewayJoined: (Live("branch:changed", BRANCH),),
+    branches.GatewayChanged: (Live("branch:changed", BRANCH),),
+    branches.LineMeasured: (Live("branch:changed", BRANCH),),
+    booking.VisitBooked: (Live("day:changed", BRANCH),),
+    booking.BookingCancelled: (Live("day:changed", BRANCH),),
+    booking.BookingMoved: (Live("day:changed", BRANCH),),
+    checkup.VisitOpened: (Live("visit:changed", VISIT),),
+    checkup.SymptomsAnswered: (Live("visit:changed", VISIT),),
+    checkup.MeasurementAsked: (Live("visit:changed", VISIT),),
+    checkup.VisitReady: (Live("visit:changed", VISIT),),
+    checkup.VisitClosed: (Live("visit:changed", VISIT),),
+    readings.ReadingStored: (Live("reading:stored", VISIT),),
+    readings.ReadingQuarantined: (Live("branch:changed", BRANCH),),
+    readings.TriageChanged: (Live("triage:changed", VISIT),),
+    readings.SeriesComplete: (Live("visit:changed", VISIT),),
+    consultation.CaseQueued: (Live("queue:changed", CASE),),
+    consultation.CaseRaised: (Live("queue:changed", CASE),),
+    consultation.CaseTaken: (Live("queue:changed", CASE),),
+    consultation.CallStarted: (Live("call:changed", CALL),),
+    consultation.MessageWritten: (Live("chat:written", CALL),),
+    consultation.ConsultationEnded: (Live("queue:changed", CASE),),
+    delivery.OrderPlaced: (Live("order:placed", _rooms(("pharmacy", "region_id"))),),
+    delivery.ParcelMoved: (Live("parcel:moved", PARCEL),),
+}
+
+RECURRING = (
+    Recurring("release_expired_holds", 60, booking_jobs.release_expired_holds),
+    Recurring("erase_quarantine", 3600, readings_jobs.erase_quarantine),
+    Recurring("forget_stored_answers", 86400, answers.forget_old),
+    Recurring("forget_done_jobs", 86400, outbox.forget_done),
+)
+
+JOURNEY = Journey(durable=DURABLE, live=LIVE, recurring=RECURRING)

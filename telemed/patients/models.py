@@ -1,0 +1,68 @@
+"""Patients, their cards and their consents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from telemed.crypto.vault import sealed_section, section_revision
+from telemed.db import Base
+
+
+class Patient(Base):
+    """A person. Sealed `identity`: {family_name, given_name, patronymic, birth_date, sex, snils, policy};
+    sealed `contact`: {phone, address, postal_index}. Display preferences are plain.
+    """
+
+    __tablename__ = "patient"
+    __sealed__ = {"identity": "identity", "contact": "identity"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    home_branch_id: Mapped[UUID] = mapped_column(index=True)
+    identity: Mapped[bytes | None] = sealed_section()
+    identity_rev: Mapped[int] = section_revision()
+    contact: Mapped[bytes | None] = sealed_section()
+    contact_rev: Mapped[int] = section_revision()
+    phone_index: Mapped[bytes | None] = mapped_column(index=True)
+    snils_index: Mapped[bytes | None] = mapped_column(unique=True)
+    policy_index: Mapped[bytes | None] = mapped_column(unique=True)
+    name_birth_index: Mapped[bytes] = mapped_column(index=True)
+    language: Mapped[str]
+    type_size: Mapped[str]
+    hard_of_hearing: Mapped[bool]
+    registered_at: Mapped[datetime]
+    registered_by: Mapped[UUID]
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.id
+
+
+class Card(Base):
+    """A printed card. Its QR holds a random 128-bit token; the table holds the SHA-256; a new card ends the old one."""
+
+    __tablename__ = "card"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    issued_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Consent(Base):
+    """An agreement for one purpose, in one version and language. Withdrawal keeps the row."""
+
+    __tablename__ = "consent"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    purpose: Mapped[str]
+    version: Mapped[str]
+    language: Mapped[str]
+    given_at: Mapped[datetime]
+    recorded_by: Mapped[UUID]
+    withdrawn_at: Mapped[datetime | None]

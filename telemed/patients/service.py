@@ -1,0 +1,7 @@
+"""Use cases of patients."""
+
+from __future__ import annotations
+
+from telemed.access.relations import Relation
+
+RELATIONS: tuple[Relation, ...] = ()

@@ -1,0 +1,1 @@
+"""Step 7, prescription: what the doctor prescribes, whether the post may carry it, the signature."""

@@ -1,0 +1,51 @@
+"""What happened to readings: ids, codes and times only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class ReadingStored:
+    """A reading entered a patient's record. `status`: usable, questionable, not_a_result."""
+
+    reading_id: UUID
+    visit_id: UUID
+    patient_id: UUID
+    branch_id: UUID
+    kind: str
+    status: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ReadingQuarantined:
+    """A reading could not be given to a patient."""
+
+    item_id: UUID
+    branch_id: UUID
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class TriageChanged:
+    """A visit's urgency was found, or found anew."""
+
+    visit_id: UUID
+    patient_id: UUID
+    branch_id: UUID
+    level: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class SeriesComplete:
+    """All measurements that the protocol asks for are in the record."""
+
+    visit_id: UUID
+    patient_id: UUID
+    branch_id: UUID
+    at: datetime

@@ -1,0 +1,88 @@
+"""What the gateways sent, the results in patients' records, the quarantine tray, the triage of each visit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from telemed.crypto.vault import sealed_section, section_revision
+from telemed.db import Base
+
+
+class Transmission(Base):
+    """One item of a gateway's numbered, hash-chained sequence. `status`: accepted, quarantined, rejected."""
+
+    __tablename__ = "transmission"
+    __table_args__ = (UniqueConstraint("gateway_id", "seq"),)
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    gateway_id: Mapped[UUID] = mapped_column(ForeignKey("gateway.id"))
+    seq: Mapped[int]
+    kind: Mapped[str]
+    visit_id: Mapped[UUID | None]
+    received_at: Mapped[datetime]
+    hash: Mapped[str]
+    status: Mapped[str]
+    code: Mapped[str | None]
+    stored_at: Mapped[datetime]
+
+
+class Reading(Base):
+    """A measurement in a patient's record. `source`: gateway, doorstep, typed, simulated. `status`: usable,
+    questionable, not_a_result. Sealed `clinical`: the RECORD that the gateway sealed (decoded values, raw packet,
+    meter, reasons).
+    """
+
+    __tablename__ = "reading"
+    __sealed__ = {"clinical": "clinical"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID | None] = mapped_column(unique=True)
+    reading_key: Mapped[str] = mapped_column(unique=True)
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    visit_id: Mapped[UUID] = mapped_column(ForeignKey("visit.id"), index=True)
+    branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"))
+    meter_id: Mapped[UUID | None] = mapped_column(ForeignKey("meter.id"))
+    kind: Mapped[str]
+    source: Mapped[str]
+    status: Mapped[str]
+    time_quality: Mapped[str]
+    measured_at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    stored_at: Mapped[datetime]
+    clinical: Mapped[bytes | None] = sealed_section()
+    clinical_rev: Mapped[int] = section_revision()
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.patient_id
+
+
+class QuarantinedItem(Base):
+    """A reading that belongs to nobody for certain, still sealed as it came; erased after 24 h."""
+
+    __tablename__ = "quarantined_item"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(unique=True)
+    gateway_id: Mapped[UUID] = mapped_column(ForeignKey("gateway.id"))
+    branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), index=True)
+    reason: Mapped[str]
+    received_at: Mapped[datetime]
+    erase_at: Mapped[datetime]
+    item: Mapped[bytes | None]
+
+
+class Triage(Base):
+    """The urgency of a visit by a named ruleset. `level`: GREEN, YELLOW, AMBER, RED, UNKNOWN."""
+
+    __tablename__ = "triage"
+
+    visit_id: Mapped[UUID] = mapped_column(ForeignKey("visit.id"), primary_key=True)
+    branch_id: Mapped[UUID]
+    level: Mapped[str]
+    ruleset: Mapped[str]
+    at: Mapped[datetime]

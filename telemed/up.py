@@ -1,0 +1,156 @@
+"""Start everything of a demo in the foreground under one Ctrl-C: server (with media), simulated meters, gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from telemed.admin import join_code_for_demo
+from telemed.bootstrap import ROOT
+from telemed.errors import StartRefused
+from telemed.settings import Settings
+
+READY_S = 60.0
+STOP_S = 8.0
+
+
+@dataclass
+class Started:
+    """A process of ours and the file by which it says that it is ready."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+
+class Together:
+    """A set of processes that are started one after another and stopped together, last first."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self.started: list[Started] = []
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C reaches only us."""
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=self.environment, start_new_session=True
+        )
+        self.started.append(Started(name, process))
+
+    def wait_for(self, path: Path, pid_of: str) -> dict[str, object]:
+        """Return the run file's facts once the process named `pid_of` has written it. Raises StartRefused."""
+        started = next(item for item in self.started if item.name == pid_of)
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            if started.process.poll() is not None:
+                raise StartRefused(f"The {pid_of} stopped while starting; its message stands above.")
+            facts = _read(path)
+            if facts and self._is_new(facts, path, started):
+                return facts
+            time.sleep(0.05)
+        raise StartRefused(f"The {pid_of} did not get ready within {READY_S:.0f} s.")
+
+    def _is_new(self, facts: dict[str, object], path: Path, started: Started) -> bool:
+        return path.stat().st_mtime >= _start_time(started.process.pid) - 1
+
+    def run(self, *arguments: str) -> int:
+        """Run `python ARGUMENTS` to its end and return its exit code."""
+        return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=self.environment, check=False).returncode
+
+    def first_ended(self) -> Started | None:
+        """Return a process that ended by itself, or None."""
+        return next((item for item in self.started if item.process.poll() is not None), None)
+
+    def stop(self) -> None:
+        """Stop all, last started first; who does not leave in time is killed."""
+        for item in reversed(self.started):
+            if item.process.poll() is None:
+                item.process.send_signal(signal.SIGTERM)
+                try:
+                    item.process.wait(STOP_S)
+                except subprocess.TimeoutExpired:
+                    os.killpg(item.process.pid, signal.SIGKILL)
+                    item.process.wait()
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _start_time(pid: int) -> float:
+    return Path(f"/proc/{pid}").stat().st_mtime if Path(f"/proc/{pid}").exists() else 0.0
+
+
+def up(settings: Settings, *, say: Callable[[str], None] = print) -> int:
+    """Run the demo until Ctrl-C, or until one of its processes ends by itself. Return the exit code."""
+    if not settings.demo:
+        raise StartRefused("`up` runs the demo; set TELEMED_DEMO=1, or start `serve` for a real deployment.")
+    together = Together({**os.environ, "TELEMED_DATA_DIR": str(settings.data_dir), "TELEMED_RADIO": "simulated"})
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        url = start_all(settings, together, say)
+        say(welcome(url))
+        return _watch(together, say)
+    except KeyboardInterrupt:
+        say("\nStopping ...")
+        return 0
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        together.stop()
+        say("Stopped.")
+
+
+def start_all(settings: Settings, together: Together, say: Callable[[str], None]) -> str:
+    """Start server, meters and gateway; return the server's address."""
+    code = None if (settings.data_dir / "gateway" / "identity.json").exists() else join_code_for_demo(settings)
+    say("Starting the server ...")
+    together.start("server", "app.py", "serve")
+    url = str(together.wait_for(settings.server_dir / "run.json", "server")["url"])
+    together.environment["TELEMED_SERVER_URL"] = url
+    say("Starting the simulated meters ...")
+    together.start("meters", "-m", "devices", "simulate")
+    together.wait_for(settings.data_dir / "meters" / "run.json", "meters")
+    if code is not None and together.run("-m", "devices", "join", url, code) != 0:
+        raise StartRefused("The gateway could not join; its message stands above.")
+    say("Starting the branch gateway ...")
+    together.start("gateway", "-m", "devices", "run")
+    together.wait_for(settings.data_dir / "gateway" / "run.json", "gateway")
+    return url
+
+
+def _watch(together: Together, say: Callable[[str], None]) -> int:
+    while (ended := together.first_ended()) is None:
+        time.sleep(0.3)
+    say(f"The {ended.name} ended by itself (code {ended.process.returncode}); stopping the rest.")
+    return 1
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def welcome(url: str) -> str:
+    """Return what a newcomer should try first."""
+    return f"""
+telemed is running:  {url}
+
+One click signs you in as any role of the demo. Try the whole story in two browser windows (one of them private):
+
+  1  clerk Anna           day list > walk-in for a patient > questions > "simulated meter: measure" > ready for the doctor
+  2  doctor Vera          queue > take the case > values, video call, note > prescribe and sign
+  3  pharmacist Dina      pack the order
+  4  dispatcher Egor      give the parcel to postman Fedor
+  5  postman Fedor        open the round, switch the network off, hand over with the code of the patient's slip
+  6  coordinator Galina   the funnel, branch by branch
+
+Ctrl-C stops everything.
+"""

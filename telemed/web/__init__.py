@@ -1,0 +1,1 @@
+"""What all pages, JSON answers and sockets share: guard, errors, headers, idempotency, live rooms."""

@@ -1,0 +1,90 @@
+"""Errors at the edge, mapped once: a page in the user's words, JSON with a stable code, or a socket answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, jsonify, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from telemed.errors import Invalid, SignInNeeded, TelemedError, TooMany
+
+log = structlog.get_logger()
+HTTP_CODES = {
+    400: "body_invalid",
+    404: "no_such_page",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "body_invalid",
+    429: "too_many_attempts",
+}
+
+
+def register(app: Flask) -> None:
+    """Hook the three kinds of error into the application."""
+    app.register_error_handler(TelemedError, _on_ours)
+    app.register_error_handler(CSRFError, _on_csrf)
+    app.register_error_handler(HTTPException, _on_http)
+    app.register_error_handler(Exception, _on_unexpected)
+
+
+def as_document(error: TelemedError) -> dict[str, Any]:
+    """Return the JSON shape of an error, for HTTP and sockets alike."""
+    document: dict[str, Any] = {"error": error.code}
+    if isinstance(error, Invalid) and error.fields:
+        document["fields"] = error.fields
+    facts = {key: value for key, value in error.facts.items() if isinstance(value, int | str | float | bool)}
+    return {**document, **facts}
+
+
+def wants_json() -> bool:
+    """Tell whether the caller is a script: an /api/ path, a JSON body, or JSON preferred."""
+    if request.path.startswith("/api/") or request.is_json:
+        return True
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+
+
+def _on_ours(error: TelemedError) -> ResponseReturnValue:
+    if isinstance(error, SignInNeeded) and not wants_json() and request.method == "GET":
+        return redirect(url_for("sign_in.form", next=request.full_path.rstrip("?")))
+    response = answer(error.status, error.code, as_document(error))
+    if isinstance(error, TooMany):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _on_csrf(_error: CSRFError) -> ResponseReturnValue:
+    return answer(400, "csrf_expired")
+
+
+def _on_http(error: HTTPException) -> ResponseReturnValue:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]
+    status = error.code or 500
+    if 300 <= status < 400:
+        return error.get_response()  # type: ignore[return-value]
+    return answer(status, HTTP_CODES.get(status, "body_invalid" if status < 500 else "server_error"))
+
+
+def _on_unexpected(error: Exception) -> ResponseReturnValue:
+    # The one broad handler: nothing of the exception's text leaves, it may hold what somebody typed.
+    log.error("web.unexpected", error=type(error).__name__, request_id=g.get("request_id"), exc_info=_is_debug())
+    return answer(500, "server_error")
+
+
+def _is_debug() -> bool:
+    return bool(g.get("log_tracebacks", False))
+
+
+def answer(status: int, code: str, document: dict[str, Any] | None = None) -> Response:
+    """Return the error as JSON or as a page."""
+    if wants_json():
+        body = {**(document or {"error": code}), "request_id": g.get("request_id")}
+        response = make_response(jsonify(body), status)
+    else:
+        response = make_response(render_template("parts/error.html", code=code, status=status), status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
