@@ -41,10 +41,14 @@ function keepDraft(form) {
   form.addEventListener("submit", () => sessionStorage.setItem(SENT, key));
 }
 
-const kept = (form) => [...form.elements].filter(
-  (field) => field.name && !["hidden", "password", "file", "submit", "button"].includes(field.type) && field.dataset.noDraft === undefined);
+function kept(form) {
+  return [...form.elements].filter(
+    (field) => field.name && !["hidden", "password", "file", "submit", "button"].includes(field.type) && field.dataset.noDraft === undefined);
+}
 
-const valuesOf = (form) => kept(form).map((field) => [field.name, field.value, field.checked]);
+function valuesOf(form) {
+  return kept(form).map((field) => [field.name, field.value, field.checked]);
+}
 
 async function offerDraft(form, key) {
   const draft = JSON.parse(sessionStorage.getItem(key) ?? "null");
