@@ -11,11 +11,12 @@ UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11
 help: ## Print this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
+run: export TELEMED_DEMO := 1
 run: ## Set up, seed the demo region, start everything; Ctrl-C stops it
 	@$(SETUP)
 	@$(PY) app.py migrate
-	@TELEMED_DEMO=1 $(PY) app.py demo
-	@TELEMED_DEMO=1 exec $(PY) app.py up
+	@$(PY) app.py demo
+	@exec $(PY) app.py up
 
 test: ## Set up with test tools, then run all tests with a real browser
 	@$(SETUP) --test
