@@ -1,0 +1,107 @@
+"""What a line can carry, and when the picture must go so that the voice stays."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telemed.consultation.line import (
+    Arrival,
+    Line,
+    LineClass,
+    VideoSwitch,
+    line_class,
+    loss_pct,
+    next_switch,
+    picture_limits,
+    rate_of_pairs,
+    rate_of_trains,
+)
+
+VIDEO_CASES = json.loads((Path(__file__).parent / "video-cases.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (Line(80, 1000, 990, 1, 1), LineClass.GOOD),
+        (Line(80, 450, 450, 4.9, 0), LineClass.GOOD),
+        (Line(80, 450, 450, 5, 0), LineClass.FAIR),
+        (Line(80, 449, 4000, 0, 0), LineClass.FAIR),
+        (Line(80, 4000, 220, 0, 0), LineClass.FAIR),
+        (Line(80, 219, 4000, 0, 0), LineClass.THIN),
+        (Line(80, 120, 120, 0, 0), LineClass.THIN),
+        (Line(80, 119, 500, 0, 0), LineClass.VOICE_PHOTOS),
+        (Line(80, 40, 500, 0, 0), LineClass.VOICE_PHOTOS),
+        (Line(80, 39, 500, 0, 0), LineClass.TELEPHONE),
+        (Line(80, 900, 900, 20, 0), LineClass.FAIR),
+        (Line(80, 900, 900, 0, 21), LineClass.TELEPHONE),
+        (Line(901, 900, 900, 0, 0), LineClass.VOICE_PHOTOS),
+    ],
+)
+def test_the_worse_direction_decides(line: Line, expected: LineClass) -> None:
+    assert line_class(line) is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (Line(None, 900, 900, 0, 0), LineClass.FAIR),
+        (Line(80, 900, 900, None, 0), LineClass.FAIR),
+        (Line(80, 900, 900, None, 30), LineClass.TELEPHONE),
+        (Line(80, None, 900, 0, 0), LineClass.TELEPHONE),
+    ],
+)
+def test_what_was_not_measured_is_never_good(line: Line, expected: LineClass) -> None:
+    assert line_class(line) is expected
+
+
+def test_a_picture_gets_its_share_of_the_line() -> None:
+    assert picture_limits(LineClass.FAIR, 400) == {"width": 480, "height": 360, "fps": 15, "max_kbit_s": 220}
+    assert picture_limits(LineClass.GOOD, 4000) == {"width": 640, "height": 480, "fps": 25, "max_kbit_s": None}
+    assert picture_limits(LineClass.VOICE_PHOTOS, 100) is None
+
+
+def train(kbit_s: float, length: int = 10, without: tuple[int, ...] = ()) -> list[Arrival]:
+    gap_s = (1100 + 68) * 8 / kbit_s / 1000
+    return [Arrival(5 + index * gap_s, 1100, index) for index in range(length) if index not in without]
+
+
+def test_rates_come_from_spacing_also_with_lost_messages() -> None:
+    assert rate_of_pairs([train(400), train(400, without=(3, 4))]) == pytest.approx(400)
+    assert rate_of_trains([train(400), train(300), train(500)]) == pytest.approx(400)
+
+
+def test_too_little_gives_no_rate() -> None:
+    assert rate_of_pairs([]) is None
+    assert rate_of_pairs([train(400, without=(1, 3, 5, 7, 9))]) is None
+    assert rate_of_trains([train(400, length=3)]) is None
+    assert loss_pct(0, 0) is None
+    assert loss_pct(95, 5) == 5.0
+
+
+@pytest.mark.parametrize("case", VIDEO_CASES, ids=lambda case: case["name"])
+def test_the_picture_goes_quickly_and_returns_slowly(case: dict[str, Any]) -> None:
+    switch, seen = VideoSwitch(), []
+    for step in case["steps"]:
+        figures = {key: step[key] for key in ("at_s", "kbit_s", "rtt_ms", "loss_pct")}
+        switch = next_switch(switch, **figures)
+        seen.append(switch.on)
+
+    assert seen == [step["on"] for step in case["steps"]]
+
+
+def changes(name: str) -> list[int]:
+    steps = next(case["steps"] for case in VIDEO_CASES if case["name"] == name)
+    return [two["at_s"] for one, two in pairwise(steps) if one["on"] != two["on"]]
+
+
+def test_the_seconds_of_the_switch() -> None:
+    assert changes("four bad seconds are forgiven") == []
+    assert changes("a fallen line loses it after five seconds") == [15]
+    assert changes("it comes back after twenty good seconds") == [5, 28]
+    assert changes("a quiet line gets a trial")[:2] == [5, 35]
