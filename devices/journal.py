@@ -1,0 +1,278 @@
+"""The gateway's memory: every packet, durable before the radio callback returns. One APSW connection, one thread.
+
+A meter may forget a reading as soon as it was received, so `keep_packet` ends with the bytes on the disk or raises.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 3000  # a gateway that is just stopping may still hold the file
+CHECKPOINT_PAGES = 1000
+
+# A packet's states.
+NEW = "new"
+SEALED = "sealed"  # stands in the chain; its plain bytes are erased here
+DUPLICATE = "duplicate"  # the same measurement was received before
+UNDECODABLE = "undecodable"  # kept as it came, for a person to look at
+UNUSED = "unused"  # a context whose measurement never came
+
+SCHEMA = """
+create table setting (name text primary key, value text not null) without rowid;
+create table connection (
+    connection_id text primary key, enrolment_id text not null, opened_at text not null, ended_at text,
+    offset_s integer, manufacturer text, model text, serial text, firmware text
+) without rowid;
+create table packet (
+    no integer primary key autoincrement, connection_id text not null references connection, ordinal integer not null,
+    characteristic text not null, raw blob not null, received_at text not null, visit_id text, state text not null,
+    unique (connection_id, ordinal)
+);
+create index packet_new on packet (no) where state = 'new';
+create table item (
+    seq integer primary key, kind text not null, event_id text not null unique, visit_id text,
+    received_at text not null, reading_key text not null, key_id text not null, sealed text not null,
+    prev text not null, hash text not null, sent integer not null default 0, status text, code text
+);
+create index item_unsent on item (seq) where sent = 0;
+create table seen (reading_key text primary key, seq integer not null) without rowid;
+create table visit (visit_id text primary key, opened_at text not null, closed_at text) without rowid;
+create table series (
+    visit_id text not null references visit, kind text not null, asked_ordinal integer not null default 0,
+    asked_at text, last_ordinal integer not null default 0, primary key (visit_id, kind)
+) without rowid;
+create table meter (
+    enrolment_id text primary key, kind text not null, name text not null, enrolled_at text not null,
+    forgotten_at text, address text, manufacturer text, model text, serial text, firmware text,
+    battery_pct integer, drift_s integer, last_seen_at text, high_water integer
+) without rowid;
+"""
+
+
+class JournalError(Exception):
+    """Stop taking readings: the journal cannot promise to keep them."""
+
+
+class JournalFull(JournalError):
+    """Make room on the disk; nothing half-written remains."""
+
+
+class JournalBroken(JournalError):
+    """Restart and look at the disk: after a failed write or sync this handle is never used again."""
+
+
+class JournalLocked(JournalError):
+    """Stop: another gateway works on this folder."""
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One notification or indication as it came."""
+
+    no: int
+    connection_id: str
+    ordinal: int
+    characteristic: str
+    raw: bytes
+    received_at: str
+    visit_id: str | None
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One visit to a meter: who it said it was, and how far its clock was off."""
+
+    connection_id: str
+    enrolment_id: str
+    opened_at: str
+    ended_at: str | None = None
+    offset_s: int | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    serial: str | None = None
+    firmware: str | None = None
+
+
+class Journal:
+    """The open journal. Raises JournalLocked or JournalBroken when it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_broken = False
+        self._is_open = False
+        with self._told_plainly():
+            self.db = apsw.Connection(str(path))
+            self._is_open = True
+            self._prepare()
+        _fsync_folder(path.parent)
+
+    def _prepare(self) -> None:
+        self.db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        # Exclusive: a second gateway on the same folder would fork the chain.
+        self.db.execute("pragma locking_mode=exclusive")
+        self.db.execute("pragma journal_mode=wal")
+        self.db.execute("pragma synchronous=full")
+        self.db.execute("pragma wal_autocheckpoint=0")  # only `checkpoint` moves pages, never inside a callback
+        self.db.execute("pragma secure_delete=on")  # erased bytes are overwritten, not only unlinked
+        self.db.execute("pragma foreign_keys=on")
+        self.db.execute("pragma trusted_schema=off")
+        version = self.db.pragma("user_version")
+        if version not in (0, SCHEMA_VERSION):
+            raise JournalBroken("the journal was written by a newer gateway")
+        with self.db:
+            if version == 0:
+                self.db.execute(SCHEMA)
+                self.db.pragma("user_version", SCHEMA_VERSION)
+            # Connections that a killed process left open are over.
+            self.db.execute("update connection set ended_at = opened_at where ended_at is null")
+
+    def close(self) -> None:
+        """Write everything back into the main file and let go of it."""
+        if self._is_open:
+            self._is_open = False
+            self.db.close(True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[apsw.Connection]:
+        """Run the block as one durable step, all or nothing. Raises JournalFull or JournalBroken."""
+        if self.is_broken:
+            raise JournalBroken("the journal failed before")
+        with self._told_plainly(), self.db:
+            yield self.db
+
+    @contextmanager
+    def _told_plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.FullError as error:
+            raise JournalFull("no room for the journal on the disk") from error
+        except (apsw.BusyError, apsw.LockedError) as error:
+            raise JournalLocked("another gateway works on this folder") from error
+        except (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
+            # After a failed sync the kernel may have dropped the pages; trying again would seem to work.
+            self.is_broken = True
+            raise JournalBroken(f"the journal cannot be used: {type(error).__name__}") from error
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with self._told_plainly():
+            return list(self.db.execute(query, values))
+
+    def one(self, query: str, *values: Any) -> tuple[Any, ...] | None:
+        """Return the first row of a query, or None."""
+        found = self.rows(query, *values)
+        return found[0] if found else None
+
+    def count(self, query: str, *values: Any) -> int:
+        """Return the number a counting query found."""
+        found = self.one(query, *values)
+        return int(found[0]) if found else 0
+
+    def setting(self, name: str, default: str = "") -> str:
+        """Return a remembered value."""
+        found = self.one("select value from setting where name = ?", name)
+        return str(found[0]) if found else default
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a value; join an open transaction or make one."""
+        statement = "insert into setting values (?, ?) on conflict (name) do update set value = excluded.value"
+        with self.transaction() as db:
+            db.execute(statement, (name, value))
+
+    def open_connection(self, connection: Connection) -> None:
+        """Note that a meter was reached. Its packets refer to this row."""
+        names = ", ".join(vars(connection))
+        marks = ", ".join("?" * len(vars(connection)))
+        with self.transaction() as db:
+            db.execute(f"insert into connection ({names}) values ({marks})", tuple(vars(connection).values()))
+
+    def end_connection(self, connection_id: str, ended_at: str) -> None:
+        """Note that no more packets will come over this connection."""
+        with self.transaction() as db:
+            db.execute("update connection set ended_at = ? where connection_id = ?", (ended_at, connection_id))
+
+    def connection(self, connection_id: str) -> Connection:
+        """Return the connection that a packet came over."""
+        names = ", ".join(Connection.__annotations__)
+        found = self.one(f"select {names} from connection where connection_id = ?", connection_id)
+        if found is None:
+            raise JournalBroken("a packet without its connection")
+        return Connection(*found)
+
+    def keep_packet(
+        self, connection_id: str, ordinal: int, characteristic: str, raw: bytes, received_at: str, visit_id: str | None
+    ) -> None:
+        """Return when the packet is on the disk. Raises JournalError when it is not.
+
+        The radio callback calls this: no decoding, no reading, one insert and one sync.
+        """
+        if self.is_broken:
+            raise JournalBroken("the journal failed before")
+        with self._told_plainly():
+            self.db.execute(
+                "insert into packet (connection_id, ordinal, characteristic, raw, received_at, visit_id, state)"
+                " values (?, ?, ?, ?, ?, ?, 'new')",
+                (connection_id, ordinal, characteristic, raw, received_at, visit_id),
+            )
+
+    def new_packets(self) -> list[Packet]:
+        """Return all packets that nobody has looked at, in the order of arrival."""
+        names = ", ".join(Packet.__annotations__)
+        return [Packet(*row) for row in self.rows(f"select {names} from packet where state = 'new' order by no")]
+
+    def settle_packet(self, no: int, state: str) -> None:
+        """Give a packet its final state; its plain bytes go, except when nobody could read them."""
+        keeps_raw = state == UNDECODABLE
+        statement = "update packet set state = ? where no = ? and state = 'new'"
+        if not keeps_raw:
+            statement = "update packet set state = ?, raw = x'' where no = ? and state = 'new'"
+        with self.transaction() as db:
+            db.execute(statement, (state, no))
+
+    def undecodable(self) -> int:
+        """Return how many packets wait for a person."""
+        return self.count("select count(*) from packet where state = 'undecodable'")
+
+    def forget_before(self, moment: str) -> None:
+        """Drop what was received and sent before the moment. Names of readings stay, so that none comes back as new."""
+        with self.transaction() as db:
+            # The newest item stays: the next one hangs on its hash.
+            db.execute(
+                "delete from item where sent = 1 and received_at < ? and seq < (select max(seq) from item)", (moment,)
+            )
+            db.execute("delete from packet where state <> 'new' and received_at < ?", (moment,))
+            db.execute(
+                "delete from connection where ended_at < ? and not exists"
+                " (select 1 from packet where packet.connection_id = connection.connection_id)",
+                (moment,),
+            )
+
+    def checkpoint(self, only_when_large: bool = False) -> None:
+        """Move the log into the main file and empty it, so that erased bytes are gone from both."""
+        if self.is_broken or not self._is_open:
+            return
+        log = self.path.with_name(self.path.name + "-wal")
+        size = log.stat().st_size if log.exists() else 0
+        if size == 0 or (only_when_large and size < CHECKPOINT_PAGES * 4096):
+            return
+        with self._told_plainly():
+            self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Make the new file's name durable too; a power cut after the first commit could lose it otherwise."""
+    if os.name == "nt":  # Windows cannot open a folder
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

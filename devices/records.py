@@ -1,0 +1,104 @@
+"""From a decoded packet to the record that is sealed: when it was measured, and everything known about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from devices import wire
+from devices.journal import Connection, Packet
+from devices.meters import BLOOD_PRESSURE, GLUCOSE
+
+MEASUREMENT_KINDS = {"2a35": BLOOD_PRESSURE, "2a18": GLUCOSE}
+CONTEXT = "2a34"
+
+LIVE_WITHIN = timedelta(seconds=60)  # a reading so soon after it was asked for is the one asked for
+FRESH_WITHIN = timedelta(seconds=120)  # unless its own clock says that it is older than this
+DRIFT_WORTH_A_MARK_S = 120
+DRIFT_BEYOND_TRUST_S = 12 * 3600  # a clock set to another day or to noon for midnight
+FIRST_CREDIBLE_YEAR = 2020
+
+
+@dataclass(frozen=True)
+class Placed:
+    """When a reading was taken, how we know, and what to tell about it."""
+
+    effective_at: datetime | None
+    quality: str
+    reasons: tuple[str, ...] = ()
+
+
+def place_in_time(
+    kind: str,
+    meter_time: datetime | None,
+    offset_s: int | None,
+    received_at: datetime,
+    asked_at: datetime | None,
+    zone: tzinfo,
+) -> Placed:
+    """Return the moment of a reading; never a guessed one.
+
+    `meter_time` has no zone, it is read as the branch's wall clock. `offset_s` is our clock minus the meter's, read at
+    the connection; it removes the meter's own error, whatever its cause.
+    """
+    is_asked = asked_at is not None and timedelta(0) <= received_at - asked_at <= LIVE_WITHIN
+    if meter_time is None:
+        if is_asked and kind == BLOOD_PRESSURE:
+            return Placed(received_at, "live")
+        return Placed(None, "unknown", ("time_unknown",))
+    measured_at = meter_time.replace(tzinfo=zone).astimezone(UTC) + timedelta(seconds=offset_s or 0)
+    reasons = ("clock_drift",) if offset_s is not None and abs(offset_s) > DRIFT_WORTH_A_MARK_S else ()
+    if is_asked and abs(received_at - measured_at) <= FRESH_WITHIN:
+        return Placed(received_at, "live", reasons)
+    is_incredible = measured_at > received_at + FRESH_WITHIN or measured_at.year < FIRST_CREDIBLE_YEAR
+    if is_incredible or abs(offset_s or 0) > DRIFT_BEYOND_TRUST_S:
+        return Placed(None, "unknown", (*reasons, "time_unknown"))
+    return Placed(measured_at, "meter" if offset_s is None else "corrected", reasons)
+
+
+def meter_time(kind: str, decoded: Mapping[str, object]) -> datetime | None:
+    """Return the time the meter put on the reading, without zone, or None."""
+    text = decoded.get("timestamp" if kind == BLOOD_PRESSURE else "measured_at")
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
+
+
+def build_record(
+    packet: Packet,
+    connection: Connection,
+    kind: str,
+    decoded: Mapping[str, object],
+    context: bytes | None,
+    placed: Placed,
+    ordinal: int,
+    source: str,
+    verdict: str,
+    reasons: tuple[str, ...],
+) -> dict[str, object]:
+    """Return the record (version 1) that is sealed to the server."""
+    measured = meter_time(kind, decoded)
+    return {
+        "v": 1,
+        "kind": kind,
+        "characteristic": packet.characteristic,
+        "raw": packet.raw.hex(),
+        "context_raw": context.hex() if context is not None else None,
+        "decoded": decoded,
+        "meter": {
+            "enrolment_id": connection.enrolment_id,
+            "manufacturer": connection.manufacturer,
+            "model": connection.model,
+            "serial": connection.serial,
+            "firmware": connection.firmware,
+        },
+        "source": source,
+        "connection_id": connection.connection_id,
+        "ordinal": ordinal,
+        "received_at": packet.received_at,
+        "effective_at": wire.iso(placed.effective_at) if placed.effective_at else None,
+        "time_quality": placed.quality,
+        "meter_time": measured.isoformat() if measured else None,
+        "offset_s": connection.offset_s,
+        "verdict": verdict,
+        "reasons": [*reasons, *placed.reasons],
+    }

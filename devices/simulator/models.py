@@ -1,0 +1,243 @@
+"""What the two simulated meters remember and send. No radio here: values in, packets out."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+# Faults that a measurement can be taken with.
+VANISH = "vanish"  # the link breaks after the first packet; the meter sends it again at the next connection
+WRONG_CLOCK = "wrong_clock"  # the meter's clock is three hours slow
+HI = "hi"  # beyond the measuring range: glucose shows HI, the pressure meter gives up with no number
+IRREGULAR = "irregular"  # irregular pulse seen (pressure)
+CONTROL_SOLUTION = "control_solution"  # not blood at all (glucose)
+OLD_MEMORY = "old_memory"  # three results of yesterday come along
+PRESSURE_FAULTS = (VANISH, WRONG_CLOCK, HI, IRREGULAR, OLD_MEMORY)
+GLUCOSE_FAULTS = (VANISH, WRONG_CLOCK, HI, CONTROL_SOLUTION, OLD_MEMORY)
+
+CLOCK_ERROR = timedelta(hours=-3)
+OLD_AGES = (timedelta(days=1, hours=2), timedelta(days=1, hours=1), timedelta(days=1))
+
+NOT_A_NUMBER = 0x07FF
+PLUS_INFINITY = 0x07FE
+
+# Record access control point: what the collector may ask, and the answers.
+REPORT, ABORT, NUMBER, NUMBER_ANSWER, ANSWER = 1, 3, 4, 5, 6
+ALL, AT_MOST, AT_LEAST, RANGE, FIRST, LAST = 1, 2, 3, 4, 5, 6
+SUCCESS, OP_UNKNOWN, OPERATOR_UNKNOWN, OPERAND_WRONG, NO_RECORDS, FILTER_UNKNOWN = 1, 2, 4, 5, 6, 9
+
+MEASUREMENT, CONTEXT, ACCESS = "2a18", "2a34", "2a52"
+
+
+class ValuesRefused(Exception):
+    """Ask for other values or another fault: this meter cannot show them."""
+
+
+def sfloat(mantissa: int, exponent: int = 0) -> bytes:
+    """Return a medfloat16 number."""
+    return struct.pack("<H", (exponent & 0xF) << 12 | mantissa & 0xFFF)
+
+
+def date_time(moment: datetime) -> bytes:
+    """Return the seven bytes of a date and time."""
+    return struct.pack("<HBBBBB", moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
+
+
+def parse_date_time(raw: bytes) -> datetime:
+    """Return the moment in seven bytes. Raises ValueError, struct.error."""
+    return datetime(*struct.unpack("<HBBBBB", raw))
+
+
+class MeterClock:
+    """A meter's own clock: without zone, whole seconds, possibly wrong; never the same second twice for a result."""
+
+    def __init__(self, wall_clock: Callable[[], datetime]) -> None:
+        self._wall_clock = wall_clock
+        self.error = timedelta(0)
+        self._last_stamp = datetime.min
+
+    def now(self) -> datetime:
+        """Return what the meter shows."""
+        return (self._wall_clock() + self.error).replace(microsecond=0)
+
+    def set(self, shown: datetime) -> None:
+        """Set the clock, as the gateway does."""
+        self.error = shown - self._wall_clock()
+        self._last_stamp = datetime.min
+
+    def stamp(self) -> datetime:
+        """Return the time for a new result: no meter measures twice within a second."""
+        self._last_stamp = max(
+            self.now(), self._last_stamp + timedelta(seconds=1) if self._last_stamp.year > 1 else self.now()
+        )
+        return self._last_stamp
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """One result of the pressure meter; `systolic` None is a failed measurement."""
+
+    systolic: int | None
+    diastolic: int
+    pulse: int
+    taken_at: datetime
+    irregular: bool = False
+
+    def packet(self) -> bytes:
+        """Return the 0x2A35 bytes: mmHg, time, pulse, user 1, status."""
+        if self.systolic is None:
+            pressures = 3 * struct.pack("<H", NOT_A_NUMBER)
+        else:
+            mean = self.diastolic + (self.systolic - self.diastolic) // 3
+            pressures = sfloat(self.systolic) + sfloat(self.diastolic) + sfloat(mean)
+        status = struct.pack("<H", 0x04 if self.irregular else 0)
+        return b"\x1e" + pressures + date_time(self.taken_at) + sfloat(self.pulse) + b"\x01" + status
+
+
+class PressureModel:
+    """The pressure meter: keeps what nobody confirmed, forgets the rest."""
+
+    kind = "blood_pressure"
+    faults = PRESSURE_FAULTS
+
+    def __init__(self, clock: MeterClock, chance: random.Random) -> None:
+        self.clock = clock
+        self._chance = chance
+        self.memory: list[Pressure] = []
+
+    def take(self, values: Mapping[str, float] | None, fault: str | None) -> dict[str, float]:
+        """Measure: given values, or plausible ones. Returns what the display shows. Raises ValuesRefused."""
+        _check(fault, self.faults)
+        shown = self._values(values)
+        if fault == WRONG_CLOCK:
+            self.clock.error = CLOCK_ERROR
+        now = self.clock.stamp()
+        if fault == OLD_MEMORY:
+            self.memory += [Pressure(118 + number, 76, 66, now - age) for number, age in enumerate(OLD_AGES)]
+        systolic = None if fault == HI else int(shown["systolic"])
+        taken = Pressure(systolic, int(shown["diastolic"]), int(shown["pulse"]), now, fault == IRREGULAR)
+        self.memory.append(taken)
+        return {} if fault == HI else shown
+
+    def _values(self, values: Mapping[str, float] | None) -> dict[str, float]:
+        if values is None:
+            systolic = self._chance.randint(112, 148)
+            return {"systolic": systolic, "diastolic": systolic * 62 // 100, "pulse": self._chance.randint(58, 88)}
+        shown = {"systolic": 128.0, "diastolic": 80.0, "pulse": 70.0} | dict(values)
+        if set(shown) != {"systolic", "diastolic", "pulse"}:
+            raise ValuesRefused("values are systolic, diastolic and pulse")
+        if any(not 1 <= value <= 300 for value in shown.values()):
+            raise ValuesRefused("the pressure meter shows 1 to 300")
+        return {name: int(value) for name, value in shown.items()}
+
+
+@dataclass(frozen=True)
+class Glucose:
+    """One stored record of the glucose meter; `mmol_per_l` None is HI."""
+
+    number: int
+    mmol_per_l: float | None
+    taken_at: datetime
+    is_control: bool = False
+    meal: int | None = None
+
+    def measurement(self) -> bytes:
+        """Return the 0x2A18 bytes: offset 0, mol/L, type and location, status."""
+        flags = 0x0F | (0x10 if self.meal is not None else 0)
+        if self.mmol_per_l is None:
+            concentration, status = struct.pack("<H", PLUS_INFINITY), 0x20
+        else:
+            concentration, status = sfloat(round(self.mmol_per_l * 10), -4), 0
+        sample = 0x4A if self.is_control else 0x11  # control solution; else capillary whole blood from a finger
+        head = struct.pack("<BH", flags, self.number) + date_time(self.taken_at) + struct.pack("<h", 0)
+        return head + concentration + bytes([sample]) + struct.pack("<H", status)
+
+    def context(self) -> bytes | None:
+        """Return the 0x2A34 bytes, when a meal was marked."""
+        return None if self.meal is None else struct.pack("<BHB", 0x02, self.number, self.meal)
+
+
+class GlucoseModel:
+    """The glucose meter: keeps every record and reports on request."""
+
+    kind = "glucose"
+    faults = GLUCOSE_FAULTS
+
+    def __init__(self, clock: MeterClock, chance: random.Random) -> None:
+        self.clock = clock
+        self._chance = chance
+        self.memory: list[Glucose] = []
+
+    def take(self, values: Mapping[str, float] | None, fault: str | None) -> dict[str, float]:
+        """Measure: given values, or plausible ones. Returns what the display shows. Raises ValuesRefused."""
+        _check(fault, self.faults)
+        shown = self._values(values)
+        if fault == WRONG_CLOCK:
+            self.clock.error = CLOCK_ERROR
+        now = self.clock.stamp()
+        if fault == OLD_MEMORY:
+            for age in OLD_AGES:
+                self._keep(5.1, now - age)
+        self._keep(None if fault == HI else shown["mmol_per_l"], now, fault == CONTROL_SOLUTION, shown.get("meal"))
+        return {} if fault == HI else shown
+
+    def _keep(
+        self, mmol_per_l: float | None, at: datetime, is_control: bool = False, meal: float | None = None
+    ) -> None:
+        number = self.memory[-1].number + 1 if self.memory else 1
+        self.memory.append(Glucose(number, mmol_per_l, at, is_control, int(meal) if meal is not None else None))
+
+    def _values(self, values: Mapping[str, float] | None) -> dict[str, float]:
+        if values is None:
+            return {"mmol_per_l": self._chance.randint(44, 78) / 10}
+        if not {"mmol_per_l"} <= set(values) <= {"mmol_per_l", "meal"}:
+            raise ValuesRefused("values are mmol_per_l and, if you like, meal")
+        if not 0.1 <= values["mmol_per_l"] <= 100 or values.get("meal", 1) not in (1, 2, 3, 4, 5):
+            raise ValuesRefused("the glucose meter shows 0.1 to 100 mmol/l and meals 1 to 5")
+        return dict(values)
+
+    def answer(self, request: bytes) -> Iterator[tuple[str, bytes]]:
+        """Return what the meter sends on one request: records, then the answer of the procedure."""
+        op = request[0] if request else 0
+        if op not in (REPORT, NUMBER) or len(request) < 2:
+            yield ACCESS, bytes([ANSWER, 0, op, OP_UNKNOWN])
+            return
+        chosen = self._select(request[1], request[2:])
+        if isinstance(chosen, int):
+            yield ACCESS, bytes([ANSWER, 0, op, chosen])
+        elif op == NUMBER:
+            yield ACCESS, struct.pack("<BBH", NUMBER_ANSWER, 0, len(chosen))
+        else:
+            yield from self._report(chosen)
+
+    def _report(self, chosen: list[Glucose]) -> Iterator[tuple[str, bytes]]:
+        for record in chosen:
+            yield MEASUREMENT, record.measurement()
+            context = record.context()
+            if context is not None:
+                yield CONTEXT, context
+        yield ACCESS, bytes([ANSWER, 0, REPORT, SUCCESS if chosen else NO_RECORDS])
+
+    def _select(self, operator: int, operand: bytes) -> list[Glucose] | int:
+        """Return the records asked for, or the code of a refusal."""
+        whole = {ALL: self.memory, FIRST: self.memory[:1], LAST: self.memory[-1:]}
+        if operator in whole:
+            return whole[operator]
+        if operator not in (AT_MOST, AT_LEAST, RANGE):
+            return OPERATOR_UNKNOWN
+        if operand[:1] != b"\x01":
+            return FILTER_UNKNOWN if operand else OPERAND_WRONG
+        if len(operand) != (5 if operator == RANGE else 3):
+            return OPERAND_WRONG
+        numbers = struct.unpack(f"<{len(operand) // 2}H", operand[1:])
+        low = 0 if operator == AT_MOST else numbers[0]
+        high = 0xFFFF if operator == AT_LEAST else numbers[-1]
+        return [record for record in self.memory if low <= record.number <= high]
+
+
+def _check(fault: str | None, allowed: tuple[str, ...]) -> None:
+    if fault is not None and fault not in allowed:
+        raise ValuesRefused(f"faults of this meter are {', '.join(allowed)}")

@@ -1,0 +1,329 @@
+"""The simulated meters as Bluetooth peripherals of bumble: services, pairing, and who hangs up when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections.abc import Mapping
+
+from bumble.att import ATT_Error, Attribute, Bearer, ErrorCode
+from bumble.controller import Controller
+from bumble.core import UUID, AdvertisingData
+from bumble.device import Connection, Device, DeviceConfiguration
+from bumble.gatt import (
+    GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR,
+    Characteristic,
+    CharacteristicValue,
+    Service,
+)
+from bumble.hci import (
+    Address,
+    HCI_ErrorCode,
+    HCI_LE_Connection_Complete_Event,
+    HCI_LE_Create_Connection_Cancel_Command,
+    HCI_StatusReturnParameters,
+    Role,
+)
+from bumble.host import Host
+from bumble.keys import MemoryKeyStore
+from bumble.link import LocalLink
+from bumble.pairing import PairingConfig, PairingDelegate
+from bumble.profiles.battery_service import BatteryService
+from bumble.profiles.device_information_service import DeviceInformationService
+from bumble.transport.common import AsyncPipeSink
+
+from devices.simulator.models import (
+    ABORT,
+    ACCESS,
+    ANSWER,
+    CONTEXT,
+    MEASUREMENT,
+    REPORT,
+    SUCCESS,
+    VANISH,
+    GlucoseModel,
+    PressureModel,
+    date_time,
+    parse_date_time,
+)
+
+log = logging.getLogger(__name__)
+
+ADVERTISING_INTERVAL_MS = 40
+BACK_AFTER_S = 0.3  # a meter whose link broke shows itself again so soon
+CONFIRM_WITHIN_S = 10.0
+PROCEDURE_BUSY = 0xFE
+CCCD_WRONG = 0xFD
+
+Properties = Characteristic.Properties
+Permissions = Attribute.Permissions
+
+
+def uuid16(number: str) -> UUID:
+    """Return the UUID of a 16-bit assigned number in hex."""
+    return UUID.from_16_bits(int(number, 16))
+
+
+class CornerController(Controller):
+    """bumble's controller, which forgets to give up: an attempt that was cancelled would block all later ones."""
+
+    def on_hci_le_create_connection_cancel_command(
+        self, _command: HCI_LE_Create_Connection_Cancel_Command
+    ) -> HCI_StatusReturnParameters:
+        pending, self.pending_le_connection = self.pending_le_connection, None
+        if pending is not None:
+            refused = HCI_LE_Connection_Complete_Event(
+                status=HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+                connection_handle=0,
+                role=Role.CENTRAL,
+                peer_address_type=pending.peer_address_type,
+                peer_address=pending.peer_address,
+                connection_interval=0,
+                peripheral_latency=0,
+                supervision_timeout=0,
+                central_clock_accuracy=0,
+            )
+            asyncio.get_running_loop().call_soon(self.send_hci_packet, refused)
+        return HCI_StatusReturnParameters(HCI_ErrorCode.SUCCESS)
+
+
+def add_device(link: LocalLink, name: str, address: str) -> Device:
+    """Return a device of its own on the link, keys in memory only."""
+    controller = CornerController(name, link=link, public_address=address)
+    configuration = DeviceConfiguration(
+        name=name,
+        address=Address(address),
+        advertising_interval_min=ADVERTISING_INTERVAL_MS,
+        advertising_interval_max=ADVERTISING_INTERVAL_MS,
+    )
+    device = Device(config=configuration, host=Host(controller, AsyncPipeSink(controller)))
+    device.keystore = MemoryKeyStore()
+    return device
+
+
+class Peripheral:
+    """What both meters share: identity, battery, clock, showing itself while there is something to fetch."""
+
+    service = ""
+
+    def __init__(self, device: Device, model: PressureModel | GlucoseModel, name: str, serial: str) -> None:
+        self.device = device
+        self.model = model
+        self.name = name
+        self.sent = 0
+        self.connection: Connection | None = None
+        self._vanish = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        device.pairing_config_factory = lambda connection: PairingConfig(
+            sc=True, mitm=False, bonding=True, delegate=PairingDelegate()
+        )
+        information = DeviceInformationService(
+            manufacturer_name="Simulated", model_number=name, serial_number=serial, firmware_revision="1.0"
+        )
+        device.add_service(information)
+        device.add_service(BatteryService(lambda connection: 87))
+        device.add_service(Service(uuid16(self.service), [*self.characteristics(), self._clock()]))
+        self._demand_encryption()
+        device.advertising_data = bytes(
+            AdvertisingData(
+                [
+                    (AdvertisingData.Type.FLAGS, bytes([0x06])),
+                    (
+                        AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+                        struct.pack("<H", int(self.service, 16)),
+                    ),
+                    (AdvertisingData.Type.COMPLETE_LOCAL_NAME, name.encode()),
+                ]
+            )
+        )
+        device.on(Device.EVENT_CONNECTION, self._on_connection)
+
+    def characteristics(self) -> list[Characteristic[bytes]]:
+        """Return the characteristics of the measuring service."""
+        raise NotImplementedError
+
+    def has_unread(self) -> bool:
+        """Say whether the meter has something to fetch."""
+        raise NotImplementedError
+
+    def _demand_encryption(self) -> None:
+        """Let nobody subscribe on an open link, as real meters do. The 0x2902 attributes exist only now."""
+        for attribute in self.device.gatt_server.attributes:
+            if attribute.type == GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR:
+                attribute.permissions |= Permissions.WRITE_REQUIRES_ENCRYPTION
+
+    def _clock(self) -> Characteristic[bytes]:
+        def write(connection: Bearer, value: bytes) -> None:
+            try:
+                self.model.clock.set(parse_date_time(bytes(value)))
+            except (ValueError, struct.error) as error:
+                raise ATT_Error(ErrorCode.VALUE_NOT_ALLOWED) from error
+
+        return Characteristic(
+            uuid16("2a08"),
+            Properties.READ | Properties.WRITE,
+            Permissions.READABLE | Permissions.WRITEABLE,
+            CharacteristicValue(read=lambda connection: date_time(self.model.clock.now()), write=write),
+        )
+
+    async def take(self, values: Mapping[str, float] | None, fault: str | None) -> dict[str, float]:
+        """Measure, and show yourself to the gateway. Raises ValuesRefused."""
+        shown = self.model.take(values, fault)
+        self._vanish = self._vanish or fault == VANISH
+        self._on_taken()
+        if self.connection is None:
+            await self.advertise()
+        return shown
+
+    def _on_taken(self) -> None:
+        """Do what this meter does when a result is new."""
+
+    async def advertise(self) -> None:
+        """Show yourself until somebody connects."""
+        await self.device.start_advertising(auto_restart=False)
+
+    def _on_connection(self, connection: Connection) -> None:
+        self.connection = connection
+        connection.once(connection.EVENT_DISCONNECTION, lambda reason: self._on_lost(connection))
+
+    def _on_lost(self, connection: Connection) -> None:
+        if self.connection is connection:
+            self.connection = None
+            self.start(self._return())
+
+    async def _return(self) -> None:
+        await asyncio.sleep(BACK_AFTER_S)
+        if self.connection is None and self.has_unread():
+            await self.advertise()
+
+    async def hang_up(self) -> None:
+        """End the connection from the meter's side."""
+        connection = self.connection
+        if connection is not None:
+            await connection.disconnect()
+
+    def start(self, coroutine: object) -> None:
+        """Run something beside; it ends with the meter."""
+        task = asyncio.get_running_loop().create_task(self._quietly(coroutine))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _quietly(self, coroutine: object) -> None:
+        """A link that breaks in the middle is an everyday event for a meter; it tries again when it is seen."""
+        try:
+            await coroutine  # type: ignore[misc]
+        except Exception as error:
+            log.info("%s: %s", self.name, type(error).__name__)
+            if self.connection is not None:
+                await self.hang_up()
+
+    async def stop(self) -> None:
+        """Stop everything that runs beside."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class PressureMeter(Peripheral):
+    """Sends all it holds as soon as somebody listens, forgets what was confirmed, and hangs up."""
+
+    service = "1810"
+    model: PressureModel
+
+    def characteristics(self) -> list[Characteristic[bytes]]:
+        self._measurement = Characteristic(uuid16("2a35"), Properties.INDICATE, Permissions(0), b"")
+        self._measurement.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
+        feature = Characteristic(uuid16("2a49"), Properties.READ, Permissions.READABLE, struct.pack("<H", 0x001F))
+        self._sending = asyncio.Lock()
+        return [self._measurement, feature]
+
+    def has_unread(self) -> bool:
+        return bool(self.model.memory)
+
+    def _on_subscription(self, bearer: Bearer, notify: bool, indicate: bool) -> None:
+        if indicate:
+            self.start(self._send_all())
+
+    async def _send_all(self) -> None:
+        async with self._sending:
+            while self.model.memory and self.connection is not None:
+                oldest = self.model.memory[0]
+                async with asyncio.timeout(CONFIRM_WITHIN_S):
+                    await self.device.indicate_subscribers(self._measurement, oldest.packet())
+                self.sent += 1
+                if self._vanish:  # the confirmation is lost with the link: the same packet comes again
+                    self._vanish = False
+                    break
+                self.model.memory.remove(oldest)
+            await self.hang_up()
+
+
+class GlucoseMeter(Peripheral):
+    """Answers the record access control point; shows itself while a record was never reported."""
+
+    service = "1808"
+    model: GlucoseModel
+
+    def characteristics(self) -> list[Characteristic[bytes]]:
+        notify = Properties.NOTIFY
+        self._measurement = Characteristic(uuid16(MEASUREMENT), notify, Permissions(0), b"")
+        self._context = Characteristic(uuid16(CONTEXT), notify, Permissions(0), b"")
+        feature = Characteristic(uuid16("2a51"), Properties.READ, Permissions.READABLE, struct.pack("<H", 0x0400))
+        self._access: Characteristic[bytes] = Characteristic(
+            uuid16(ACCESS),
+            Properties.WRITE | Properties.INDICATE,
+            Permissions.WRITEABLE | Permissions.WRITE_REQUIRES_ENCRYPTION,
+            CharacteristicValue(write=self._on_request),
+        )
+        self._is_unread = False
+        self._is_busy = False
+        self._is_aborted = False
+        return [self._measurement, self._context, feature, self._access]
+
+    def has_unread(self) -> bool:
+        return self._is_unread
+
+    def _on_taken(self) -> None:
+        self._is_unread = True
+
+    def _on_request(self, bearer: Bearer, request: bytes) -> None:
+        if request[:1] == bytes([ABORT]):
+            self._is_aborted = True
+            return
+        if self._is_busy:
+            raise ATT_Error(ErrorCode(PROCEDURE_BUSY))
+        if not self.device.gatt_server.read_cccd(bearer, self._access)[0] & 2:
+            raise ATT_Error(ErrorCode(CCCD_WRONG))
+        self._is_busy = True
+        self.start(self._answer(bytes(request)))
+
+    async def _answer(self, request: bytes) -> None:
+        newest = len(self.model.memory)
+        try:
+            for characteristic, value in self.model.answer(request):
+                if self._is_aborted:
+                    self._is_aborted = False
+                    value, characteristic = bytes([ANSWER, 0, ABORT, SUCCESS]), ACCESS
+                    await self._send(characteristic, value)
+                    return
+                await self._send(characteristic, value)
+                if self._vanish and characteristic == MEASUREMENT:
+                    self._vanish = False
+                    await self.hang_up()
+                    return
+            if request[:1] == bytes([REPORT]) and newest == len(self.model.memory):
+                self._is_unread = False
+        finally:
+            self._is_busy = False
+
+    async def _send(self, characteristic: str, value: bytes) -> None:
+        if self.connection is None:
+            raise ConnectionError("nobody listens any more")
+        async with asyncio.timeout(CONFIRM_WITHIN_S):
+            if characteristic == ACCESS:
+                await self.device.indicate_subscribers(self._access, value)
+                return
+            self.sent += characteristic == MEASUREMENT
+            target = self._measurement if characteristic == MEASUREMENT else self._context
+            await self.device.notify_subscribers(target, value)

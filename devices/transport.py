@@ -1,0 +1,151 @@
+"""The radio, as the collector sees it. The only product file that knows bleak, apart from the simulated radio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from bleak import BleakClient, BleakScanner
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+from bleak.exc import BleakBluetoothNotAvailableError, BleakError
+from bleak.uuids import normalize_uuid_16
+from bleak_retry_connector import establish_connection
+
+# A meter listens 3 to 60 s after a measurement; three attempts must fit (reference: field reports in meters.md 5).
+REACH_WITHIN_S = 25.0
+ATTEMPTS = 3
+ONE_STEP_WITHIN_S = 10.0
+SUBSCRIBE_WITHIN_S = 20.0  # pairing may run inside
+
+
+class RadioError(Exception):
+    """Wait for the meter to show itself again: the link failed."""
+
+
+class RadioMissing(RadioError):
+    """Ask the operator: there is no usable Bluetooth adapter, or it is switched off."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One advertisement of a meter."""
+
+    address: str
+    name: str
+    services: tuple[str, ...]
+    device: BLEDevice
+
+
+class Link:
+    """One open connection to a meter. Every call has a time limit and raises RadioError."""
+
+    def __init__(self, client: BleakClient, lost: asyncio.Event) -> None:
+        self._client = client
+        self.lost = lost
+
+    def offers(self, characteristic: str) -> bool:
+        """Say whether the meter has this characteristic (four hex digits)."""
+        return self._find(characteristic) is not None
+
+    async def read(self, characteristic: str) -> bytes | None:
+        """Return a value; None when the meter has none, which is normal for battery and clock."""
+        found = self._find(characteristic)
+        if found is None or "read" not in found.properties:
+            return None
+        return bytes(await _step(self._client.read_gatt_char(found), ONE_STEP_WITHIN_S))
+
+    async def write(self, characteristic: str, value: bytes) -> None:
+        """Write a value and wait until the meter has taken it."""
+        found = self._find(characteristic)
+        if found is None:
+            raise RadioError(f"the meter has no {characteristic}")
+        await _step(self._client.write_gatt_char(found, value, response=True), ONE_STEP_WITHIN_S)
+
+    async def subscribe(self, characteristic: str, on_value: Callable[[bytes], None]) -> None:
+        """Hand over every value of this characteristic from now on, inside the radio's own callback."""
+        found = self._find(characteristic)
+        if found is None:
+            raise RadioError(f"the meter has no {characteristic}")
+
+        def on_notify(sender: BleakGATTCharacteristic, value: bytearray) -> None:
+            on_value(bytes(value))
+
+        await _step(self._client.start_notify(found, on_notify), SUBSCRIBE_WITHIN_S)
+
+    def _find(self, characteristic: str) -> BleakGATTCharacteristic | None:
+        try:
+            return self._client.services.get_characteristic(normalize_uuid_16(int(characteristic, 16)))
+        except BleakError as error:  # services are gone after a lost link
+            raise RadioError("link lost") from error
+
+
+class Radio:
+    """The system's Bluetooth, or another pair of bleak backends. `lost` is set when the radio itself goes away."""
+
+    def __init__(self, scanner: type[Any] | None = None, client: type[Any] | None = None) -> None:
+        self._scanner = scanner
+        self._client = client
+        self.lost = asyncio.Event()
+
+    @asynccontextmanager
+    async def watching(self, services: Collection[str], on_sighting: Callable[[Sighting], None]) -> AsyncIterator[None]:
+        """Report every advertisement of these services while the block runs. Raises RadioMissing."""
+
+        def on_detection(device: BLEDevice, seen: AdvertisementData) -> None:
+            offered = tuple(
+                service for service in services if normalize_uuid_16(int(service, 16)) in seen.service_uuids
+            )
+            on_sighting(Sighting(device.address, seen.local_name or device.name or "", offered, device))
+
+        uuids = [normalize_uuid_16(int(service, 16)) for service in services]
+        try:
+            scanner = BleakScanner(on_detection, uuids, backend=self._scanner)
+            await _step(scanner.start(), ONE_STEP_WITHIN_S)
+        except (RadioError, BleakError, OSError) as error:
+            raise RadioMissing("Bluetooth does not answer: is the adapter plugged in and switched on?") from error
+        try:
+            yield
+        finally:
+            with suppress(RadioError):  # the radio is gone; there is nothing left to stop
+                await _step(scanner.stop(), ONE_STEP_WITHIN_S)
+
+    @asynccontextmanager
+    async def reach(self, sighting: Sighting) -> AsyncIterator[Link]:
+        """Yield an open link to the meter just seen; hangs up afterwards. Raises RadioError."""
+        lost = asyncio.Event()
+        options: dict[str, Any] = {"backend": self._client} if self._client else {}
+        try:
+            # The retry connector knows BlueZ's stale devices and retryable errors.
+            async with asyncio.timeout(REACH_WITHIN_S):
+                client = await establish_connection(
+                    BleakClient,
+                    sighting.device,
+                    sighting.name or "meter",
+                    lambda client: lost.set(),
+                    max_attempts=ATTEMPTS,
+                    use_services_cache=False,
+                    **options,
+                )
+        except (BleakError, TimeoutError, OSError, EOFError) as error:
+            raise RadioError(f"no connection: {type(error).__name__}") from error
+        try:
+            yield Link(client, lost)
+        finally:
+            with suppress(RadioError):  # it hung up by itself
+                await _step(client.disconnect(), ONE_STEP_WITHIN_S)
+
+
+async def _step(work: Any, within_s: float) -> Any:
+    """Return the result of one radio procedure. Raises RadioError."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await work
+    except BleakBluetoothNotAvailableError as error:
+        raise RadioMissing("Bluetooth is switched off or missing") from error
+    except (BleakError, TimeoutError, OSError, EOFError) as error:
+        raise RadioError(f"{type(error).__name__}") from error
