@@ -31,6 +31,7 @@ from telemed.checkup import live as checkup_live
 from telemed.checkup import service as checkup_service
 from telemed.checkup import web as checkup_web
 from telemed.clock import Clock, utc_now
+from telemed.consultation import api as consultation_api
 from telemed.consultation import live as consultation_live
 from telemed.consultation import service as consultation_service
 from telemed.consultation import web as consultation_web
@@ -71,7 +72,6 @@ SLICE_SERVICES = (
     booking_service,
     checkup_service,
     readings_service,
-    consultation_service,
     prescription_service,
     delivery_service,
     feedback_service,
@@ -90,6 +90,7 @@ PAGES = (
     readings_web.pages,
     readings_api.api,
     consultation_web.pages,
+    consultation_api.api,
     prescription_web.pages,
     delivery_web.pages,
     delivery_api.api,
@@ -149,6 +150,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
         journey=journey.JOURNEY,
     )
     services.register([OWN])
+    services.register(consultation_service.relations(clock))
     for slice_service in SLICE_SERVICES:
         services.register(slice_service.RELATIONS)
     return services

@@ -34,8 +34,8 @@ log = structlog.get_logger()
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises StartRefused when the port or the data folder is taken."""
     settings.server_dir.mkdir(parents=True, exist_ok=True)
-    with only_one(settings), _listening(settings) as listener:
-        _Gunicorn(settings, listener).run()
+    with only_one(settings):
+        _Gunicorn(settings, _listening(settings)).run()
 
 
 @contextlib.contextmanager
@@ -53,8 +53,7 @@ def only_one(settings: Settings) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
+def _listening(settings: Settings) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -65,20 +64,21 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         ) from None
     listener.listen(256)
     os.set_inheritable(listener.fileno(), True)
-    with listener:
-        yield listener
+    return listener
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
-        self.settings, self.listener = settings, listener
+        host, port = listener.getsockname()[:2]
+        self.settings, self.url = settings, f"http://{host}:{port}"
+        self.descriptor = listener.detach()  # gunicorn owns it from here
         self.running: _Running | None = None
         super().__init__()
 
     def load_config(self) -> None:
         threads = self.settings.max_sockets + SPARE_THREADS
         for name, value in {
-            "bind": [f"fd://{self.listener.fileno()}"],
+            "bind": [f"fd://{self.descriptor}"],
             "worker_class": "gthread",
             "workers": 1,
             "threads": threads,
@@ -99,8 +99,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         return self.running.application.app
 
     def _announce(self) -> None:
-        host, port = self.listener.getsockname()[:2]
-        write_run_file(self.settings.server_dir, url=f"http://{host}:{port}")
+        write_run_file(self.settings.server_dir, url=self.url)
 
     def _stop(self) -> None:
         if self.running is not None:
@@ -184,7 +183,8 @@ def leave_with_parent() -> None:
     """End this process with SIGTERM when its standard input closes, as it does when the parent is killed."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # not sys.stdin: its lock would be held when the interpreter ends
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent-watch", daemon=True).start()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from telemed.checkup.events import VisitReady
+from telemed.consultation import service
+from telemed.db import Tx
+from telemed.readings.events import TriageChanged
+from telemed.services import Services
 
 
-def queue_case(services: Any, tx: Any, event: Any) -> None:
-    """Not written yet."""
+def queue_case(services: Services, tx: Tx, event: VisitReady) -> None:
+    """Put the case of a finished check-up into the doctors' queue."""
+    service.queue_case(services, tx, event.visit_id)
 
 
-def raise_case(services: Any, tx: Any, event: Any) -> None:
-    """Not written yet."""
+def raise_case(services: Services, tx: Tx, event: TriageChanged) -> None:
+    """Let a case follow its urgency."""
+    service.raise_case(services, tx, event.visit_id, event.level)

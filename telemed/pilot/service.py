@@ -1,7 +1,156 @@
-"""Use cases of pilot."""
+"""Use cases of the pilot: count a step once, show the funnel per branch, export it."""
 
 from __future__ import annotations
 
-from telemed.access.relations import Relation
+import csv
+import io
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from telemed.access.relations import Principal, Relation, Subject
+from telemed.branches.models import Branch, Region
+from telemed.consultation.models import Consultation
+from telemed.delivery.models import Parcel
+from telemed.errors import Invalid
+from telemed.ids import new_id
+from telemed.pilot import rules
+from telemed.pilot.models import JourneyFact
+from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
+DAYS_MAX = 3700
+
+
+def count(
+    services: Services, tx: Session, step: str, about_id: UUID, branch_id: UUID, at: datetime,
+    *, case_id: UUID | None = None, started_at: datetime | None = None,
+) -> None:  # fmt: skip
+    """Store that a step was reached, once per thing it is about. Called by jobs, inside their transaction."""
+    known = select(JourneyFact.id).where(JourneyFact.step == step, JourneyFact.about_id == about_id)
+    if tx.scalar(known) is not None:
+        return
+    tx.add(
+        JourneyFact(
+            id=new_id(), step=step, about_id=about_id, case_id=case_id, branch_id=branch_id, at=at,
+            started_at=started_at,
+        )
+    )  # fmt: skip
+
+
+def waiting_since(tx: Session, consultation_id: UUID) -> datetime | None:
+    """Return when a case began to wait for a doctor."""
+    case = tx.get(Consultation, consultation_id)
+    return case.queued_at if case else None
+
+
+def ordered_at(tx: Session, parcel_id: UUID) -> datetime | None:
+    """Return when a parcel's order was placed."""
+    parcel = tx.get(Parcel, parcel_id)
+    return parcel.placed_at if parcel else None
+
+
+@dataclass(frozen=True)
+class BranchRow:
+    """One branch's funnel. A count of None is "fewer than 5"; times are medians or None."""
+
+    branch_id: UUID | None
+    postal_index: str
+    place: str
+    rural: bool
+    counts: dict[str, int | None]
+    waiting_min: float | None
+    delivery_h: float | None
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """The region's funnel of a period, branch by branch, with its total."""
+
+    from_day: date
+    to_day: date
+    rows: list[BranchRow]
+    total: BranchRow
+
+
+def funnel(services: Services, who: Principal, from_day: date | None = None, to_day: date | None = None) -> Funnel:
+    """Return the funnel of the coordinator's region (all regions for the auditor); days are the region's days."""
+    return _funnel(services, who, "pilot.read", from_day, to_day)
+
+
+def _funnel(
+    services: Services, who: Principal, action: str, from_day: date | None, to_day: date | None
+) -> Funnel:  # fmt: skip
+    with services.look(who, action, Subject(region_id=who.region_id)) as tx:
+        branches = _branches(tx, who)
+        zone = ZoneInfo(tx.scalar(select(Region.zone).limit(1)) or "Europe/Moscow")
+        to_day = to_day or services.clock().astimezone(zone).date()
+        from_day = from_day or to_day - timedelta(days=89)
+        if from_day > to_day or (to_day - from_day).days > DAYS_MAX:
+            raise Invalid(fields={"from": "period_invalid"})
+        begins = datetime.combine(from_day, time.min, zone)
+        ends = datetime.combine(to_day + timedelta(days=1), time.min, zone)
+        facts: dict[UUID, list[JourneyFact]] = defaultdict(list)
+        for fact in tx.scalars(
+            select(JourneyFact).where(
+                JourneyFact.branch_id.in_([b.id for b in branches]), JourneyFact.at >= begins, JourneyFact.at < ends
+            )
+        ):
+            facts[fact.branch_id].append(fact)
+        hide = not services.demo
+        rows = [_row(branch, facts[branch.id], hide_small=hide) for branch in branches]
+        total = _row(None, [fact for found in facts.values() for fact in found], hide_small=hide)
+        return Funnel(from_day, to_day, rows, total)
+
+
+def _branches(tx: Session, who: Principal) -> list[Branch]:
+    query = select(Branch).order_by(Branch.postal_index)
+    if who.role == "coordinator":
+        query = query.where(Branch.region_id == who.region_id)
+    return list(tx.scalars(query))
+
+
+def _row(branch: Branch | None, facts: list[JourneyFact], *, hide_small: bool) -> BranchRow:
+    by_step: dict[str, int] = defaultdict(int)
+    for fact in facts:
+        by_step[fact.step] += 1
+    return BranchRow(
+        branch_id=branch.id if branch else None,
+        postal_index=branch.postal_index if branch else "",
+        place=branch.place if branch else "",
+        rural=branch.rural if branch else False,
+        counts={step: rules.shown(by_step[step], hide_small=hide_small) for step in rules.STEPS},
+        waiting_min=_median_of(facts, "consulted", 1, hide_small=hide_small),
+        delivery_h=_median_of(facts, "delivered", 60, hide_small=hide_small),
+    )
+
+
+def _median_of(facts: list[JourneyFact], step: str, divide_by: float, *, hide_small: bool) -> float | None:
+    spans = [rules.minutes(fact.started_at, fact.at) for fact in facts if fact.step == step]
+    known = [span / divide_by for span in spans if span is not None]
+    if hide_small and len(known) < rules.SMALL:
+        return None
+    return rules.median(known)
+
+
+def funnel_csv(services: Services, who: Principal, from_day: date | None = None, to_day: date | None = None) -> str:
+    """Return the funnel as CSV with the columns of the page; "<5" where a count is hidden."""
+    found = _funnel(services, who, "pilot.export", from_day, to_day)
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=";")
+    writer.writerow(["index", "place", "rural", *rules.STEPS, "waiting_min_median", "delivery_h_median"])
+    for row in [*found.rows, found.total]:
+        cells: list[object] = [row.postal_index or "total", row.place, int(row.rural)]
+        cells += ["<5" if row.counts[step] is None else row.counts[step] for step in rules.STEPS]
+        cells += [_decimal(row.waiting_min), _decimal(row.delivery_h)]
+        writer.writerow([rules.safe_cell(cell) for cell in cells])
+    return "\ufeff" + text.getvalue()
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}".replace(".", ",")

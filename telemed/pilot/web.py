@@ -1,7 +1,54 @@
-"""Pages of pilot."""
+"""The coordinator's page of the pilot and its CSV."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from datetime import date
+
+from flask import Blueprint, Response, render_template, request
+from flask.typing import ResponseReturnValue
+
+from telemed.errors import Invalid
+from telemed.feedback import service as feedback
+from telemed.pilot import rules, service
+from telemed.web.guard import guard, services, who
 
 pages = Blueprint("pilot", __name__)
+
+
+@pages.get("/pilot")
+@guard("pilot.read")
+def page() -> ResponseReturnValue:
+    """Show the funnel of a period, branch by branch."""
+    fields: dict[str, str] = {}
+    try:
+        found = service.funnel(services(), who(), *_period())
+    except Invalid as error:
+        fields, found = error.fields, service.funnel(services(), who())
+    ratings = []
+    if who().role == "coordinator":
+        ratings = feedback.ratings_summary(services(), who(), at_least=1 if services().demo else rules.SMALL)
+    page = render_template("pilot/page.html", funnel=found, steps=rules.STEPS, ratings=ratings, fields=fields)
+    return page, 422 if fields else 200
+
+
+@pages.get("/pilot.csv")
+@guard("pilot.export")
+def export() -> ResponseReturnValue:
+    """Give the same table as CSV."""
+    text = service.funnel_csv(services(), who(), *_period())
+    headers = {"Content-Disposition": "attachment; filename=pilot.csv"}
+    return Response(text, mimetype="text/csv; charset=utf-8", headers=headers)
+
+
+def _period() -> tuple[date | None, date | None]:
+    return _day("from"), _day("to")
+
+
+def _day(name: str) -> date | None:
+    text = request.args.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid(fields={name: "not_a_date"}) from None

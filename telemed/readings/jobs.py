@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from telemed.checkup.events import SymptomsAnswered
+from telemed.db import Tx
+from telemed.readings import service
+from telemed.services import Services
 
 
-def triage_visit(services: Any, tx: Any, event: Any) -> None:
-    """Not written yet."""
+def triage_visit(services: Services, tx: Tx, event: SymptomsAnswered) -> None:
+    """Find the urgency as soon as the questions are answered: a red flag alone is enough."""
+    service.triage_visit_by_id(services, tx, event.visit_id)
 
 
-def erase_quarantine(services: Any, tx: Any) -> None:
-    """Not written yet."""
+def erase_quarantine(services: Services, tx: Tx) -> None:
+    """Erase readings that nobody claimed within 24 h."""
+    service.erase_quarantine(services, tx)

@@ -40,7 +40,7 @@ def register(app: Flask, *, https: bool, template: Path) -> None:
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault(
-            "Permissions-Policy", "camera=(self), microphone=(self), geolocation=(), payment=(), usb=(), bluetooth=()"
+            "Permissions-Policy", "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()"
         )
         if https:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")

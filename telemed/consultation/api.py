@@ -1,0 +1,105 @@
+"""JSON for the call's pages: the autosaved note, the chat, the line check before the call."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+from pydantic import Field
+
+from telemed.clock import iso
+from telemed.consultation import rules, service
+from telemed.consultation.media_client import MediaClient
+from telemed.errors import Unavailable
+from telemed.web.body import Body, read_json
+from telemed.web.guard import guard, services, who
+from telemed.web.idempotency import once
+
+api = Blueprint("consultation_api", __name__)
+
+
+class NoteBody(Body):
+    """A note as it stands in the page, with the revision it grew from."""
+
+    base_revision: int = Field(ge=0)
+    note: dict[str, str] = Field(max_length=len(rules.NOTE_FIELDS))
+
+
+class NoteSaved(Body):
+    revision: int
+    saved_at: str
+
+
+class MessageBody(Body):
+    message_id: UUID
+    text: str = Field(min_length=1, max_length=rules.MESSAGE_MAX)
+
+
+class LineCheckBody(Body):
+    """The page's offer to the media process."""
+
+    check_id: UUID
+    sdp: str = Field(max_length=60_000)
+
+
+class LineCheckAnswer(Body):
+    sdp: str
+
+
+@api.post("/api/v1/consultations/<uuid:case_id>/note")
+@guard("consultation.write_note", body=NoteBody, answer=NoteSaved)
+def save_note(case_id: UUID) -> ResponseReturnValue:
+    """Save the doctor's note; 409 `note_changed` when it was saved elsewhere meanwhile."""
+    body = read_json(NoteBody)
+
+    def work() -> dict[str, Any]:
+        revision = service.save_note(services(), who(), case_id, body.note, body.base_revision)
+        return {"revision": revision, "saved_at": iso(services().clock())}
+
+    return jsonify(once(work))
+
+
+@api.get("/api/v1/consultations/<uuid:case_id>/messages")
+@guard("consultation.chat")
+def read_messages(case_id: UUID) -> ResponseReturnValue:
+    """Give the chat of a case."""
+    found = service.messages(services(), who(), case_id)
+    return jsonify(
+        {"messages": [{"id": m.id, "role": m.author_role, "at": iso(m.at), "text": m.text} for m in found]}
+    )  # fmt: skip
+
+
+@api.post("/api/v1/consultations/<uuid:case_id>/messages")
+@guard("consultation.chat", body=MessageBody)
+def write_message(case_id: UUID) -> ResponseReturnValue:
+    """Write a line of chat; the same message_id is stored once."""
+    body = read_json(MessageBody)
+    return jsonify({"id": service.write_message(services(), who(), case_id, body.text, body.message_id)})
+
+
+@api.post("/api/v1/line-checks")
+@guard("line.check", body=LineCheckBody, answer=LineCheckAnswer)
+def offer_line_check() -> ResponseReturnValue:
+    """Begin a line check: the page's offer, the media process's answer."""
+    body = read_json(LineCheckBody)
+    return jsonify({"sdp": _media().answer_line_check(str(body.check_id), body.sdp)})
+
+
+@api.get("/api/v1/line-checks/<uuid:check_id>")
+@guard("line.check")
+def line_check_result(check_id: UUID) -> ResponseReturnValue:
+    """Give the result, or null while it is being measured. A clerk's result is kept for the branch."""
+    result = _media().line_check_result(str(check_id))
+    branch_id = who().branch_id
+    if result is not None and branch_id is not None and who().role == "clerk":
+        service.record_line_check(services(), who(), branch_id, result)
+    return jsonify({"result": result})
+
+
+def _media() -> MediaClient:
+    media = services().outside.get("media")
+    if media is None:
+        raise Unavailable("media_unavailable")
+    return media  # type: ignore[no-any-return]

@@ -1,0 +1,172 @@
+"""Triage and the judgement of a gateway's item: pure decisions over plain values.
+
+Thresholds: ruleset `triage-ru-2026.1`, a proposal that a named clinician must sign before a live pilot. The gateway
+has its own copy of the triage; tests/contract/triage-cases.json holds both to the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+RULESET = "triage-ru-2026.1"
+LEVELS = ("GREEN", "YELLOW", "AMBER", "RED")
+UNKNOWN = "UNKNOWN"
+
+RED_SYMPTOMS = frozenset(
+    {
+        "chest_pain",
+        "breathless_at_rest",
+        "sudden_weakness",
+        "speech_trouble",
+        "vision_trouble",
+        "confusion",
+        "fainting",
+    }
+)
+WORSENING = frozenset({"vomiting", "drowsiness"})  # they make a high glucose an emergency
+AMBER_SYMPTOMS = frozenset({"fall_with_injury"})
+OTHER_SYMPTOMS = frozenset({"headache", "dizziness"})
+SYMPTOMS = RED_SYMPTOMS | WORSENING | AMBER_SYMPTOMS | OTHER_SYMPTOMS
+
+GLUCOSE_RED_BELOW = 3.0  # mmol/L, hypoglycaemia level 2 (ADA, Russian diabetes algorithms 2023)
+GLUCOSE_AMBER_UP_TO = 3.8
+GLUCOSE_AMBER_ABOVE = 13.9  # hyperglycaemia level 2
+GLUCOSE_YELLOW_FASTING_FROM = 7.0
+GLUCOSE_YELLOW_RANDOM_FROM = 11.1
+PULSE_RED_BELOW, PULSE_RED_ABOVE = 40, 130
+PULSE_AMBER_BELOW, PULSE_AMBER_ABOVE = 50, 110
+SYSTOLIC_AMBER_FROM, DIASTOLIC_AMBER_FROM, SYSTOLIC_AMBER_BELOW = 180, 110, 90  # grade 3; hypotension
+SYSTOLIC_YELLOW_FROM, DIASTOLIC_YELLOW_FROM = 140, 90  # ESH/ESC and Russian classification, grade 1
+
+WINDOW_BEFORE, WINDOW_AFTER = timedelta(seconds=30), timedelta(seconds=120)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What triage looks at. None is unknown. Pressures in mmHg, pulse per minute, glucose in mmol/L."""
+
+    symptoms: frozenset[str] = frozenset()
+    answered: bool = False
+    systolic_mmhg: float | None = None
+    diastolic_mmhg: float | None = None
+    pulse: float | None = None
+    glucose_mmol_l: float | None = None
+    fasting: bool | None = None
+    irregular_pulse: bool = False
+    known_hypertension: bool | None = None
+
+
+def case_from(document: Mapping[str, Any]) -> Case:
+    """Return the case of a JSON object; absent fields are unknown. Raises ValueError for an unknown symptom."""
+    symptoms = frozenset(document.get("symptoms") or ())
+    if not symptoms <= SYMPTOMS:
+        raise ValueError("unknown symptom")
+    return Case(
+        symptoms=symptoms,
+        answered=bool(document.get("answered", False)),
+        systolic_mmhg=document.get("systolic_mmhg"),
+        diastolic_mmhg=document.get("diastolic_mmhg"),
+        pulse=document.get("pulse"),
+        glucose_mmol_l=document.get("glucose_mmol_l"),
+        fasting=document.get("fasting"),
+        irregular_pulse=bool(document.get("irregular_pulse", False)),
+        known_hypertension=document.get("known_hypertension"),
+    )
+
+
+def triage(case: Case) -> str:
+    """Return the level of a case. What is missing never makes it GREEN: then it is UNKNOWN."""
+    if _is_red(case):
+        return "RED"
+    if _is_amber(case):
+        return "AMBER"
+    if _is_yellow(case):
+        return "YELLOW"
+    return "GREEN" if _is_complete(case) else UNKNOWN
+
+
+def _is_red(case: Case) -> bool:
+    glucose, pulse = case.glucose_mmol_l, case.pulse
+    return (
+        bool(case.symptoms & RED_SYMPTOMS)
+        or (glucose is not None and glucose < GLUCOSE_RED_BELOW)
+        or (glucose is not None and glucose > GLUCOSE_AMBER_ABOVE and bool(case.symptoms & WORSENING))
+        or (pulse is not None and not PULSE_RED_BELOW <= pulse <= PULSE_RED_ABOVE)
+    )
+
+
+def _is_amber(case: Case) -> bool:
+    glucose, pulse = case.glucose_mmol_l, case.pulse
+    return (
+        bool(case.symptoms & AMBER_SYMPTOMS)
+        or case.irregular_pulse
+        or _at_least(case.systolic_mmhg, SYSTOLIC_AMBER_FROM)
+        or _at_least(case.diastolic_mmhg, DIASTOLIC_AMBER_FROM)
+        or (case.systolic_mmhg is not None and case.systolic_mmhg < SYSTOLIC_AMBER_BELOW)
+        or (glucose is not None and not GLUCOSE_AMBER_UP_TO < glucose <= GLUCOSE_AMBER_ABOVE)
+        or (pulse is not None and not PULSE_AMBER_BELOW <= pulse <= PULSE_AMBER_ABOVE)
+    )
+
+
+def _is_yellow(case: Case) -> bool:
+    limit = GLUCOSE_YELLOW_FASTING_FROM if case.fasting else GLUCOSE_YELLOW_RANDOM_FROM
+    return (
+        _at_least(case.systolic_mmhg, SYSTOLIC_YELLOW_FROM)
+        or _at_least(case.diastolic_mmhg, DIASTOLIC_YELLOW_FROM)
+        or _at_least(case.glucose_mmol_l, limit)
+    )
+
+
+def _is_complete(case: Case) -> bool:
+    numbers = (case.systolic_mmhg, case.diastolic_mmhg, case.pulse, case.glucose_mmol_l)
+    return case.answered and all(number is not None for number in numbers)
+
+
+def _at_least(value: float | None, limit: float) -> bool:
+    return value is not None and value >= limit
+
+
+def worse(one: str, other: str) -> str:
+    """Return the more urgent of two levels; UNKNOWN counts below YELLOW but above GREEN."""
+    order = ("GREEN", UNKNOWN, "YELLOW", "AMBER", "RED")
+    return max(one, other, key=order.index)
+
+
+@dataclass(frozen=True)
+class VisitSpan:
+    """A visit as the gateway's own sequence tells it: opened and closed by number and by the gateway's stamps."""
+
+    opened_seq: int
+    opened_at: datetime
+    closed_seq: int | None = None
+    closed_at: datetime | None = None
+
+
+def quarantine_reason(
+    seq: int, effective_at: datetime | None, span: VisitSpan | None, *, meter_known: bool, branch_matches: bool
+) -> str | None:
+    """Return why a reading cannot be given to the visit's patient, or None when it can. The server's own clock and the
+    visit's present state play no part: the item may arrive days later.
+    """
+    if not meter_known:
+        return "meter_not_enrolled"
+    if not branch_matches:
+        return "visit_elsewhere"
+    if span is None or seq < span.opened_seq or (span.closed_seq is not None and seq > span.closed_seq):
+        return "visit_not_open"
+    if effective_at is None:
+        return "time_unknown"
+    if effective_at < span.opened_at - WINDOW_BEFORE:
+        return "outside_window"
+    if span.closed_at is not None and effective_at > span.closed_at + WINDOW_AFTER:
+        return "outside_window"
+    return None
+
+
+def mean_of_last_two(values: Sequence[float]) -> float | None:
+    """Return the mean of the last two readings (ESC 2024, ESH 2023), or of the one there is."""
+    chosen = values[-2:]
+    return sum(chosen) / len(chosen) if chosen else None
