@@ -9,6 +9,7 @@ const HEARD_EVERY_S = 5;
  * Join the call. `iceServers` is a list, or a function that resolves with a fresh one (relay passwords expire).
  * `limits` is {fps, max_kbit_s} of the line class, or null for voice only.
  *
+ * onRemoteTrack(track, stream): show `stream` in the page's element; after a new start it is another stream.
  * onState({phase, connection, hear, heard, video}) tells the truth as both sides see it:
  *   phase  waiting (nobody there) | connecting | talking | interrupted | ended
  *   hear   {audio, video}: arrives here; heard {audio, video}: the far end says that ours arrives there
@@ -56,6 +57,7 @@ export function createCall({
   }
 
   async function onPeer({ joined, page: theirs = null }) {
+    if (!joined && theirs !== null && theirs !== farPage) return; // the page before a reload, noticed late
     isPeerHere = Boolean(joined);
     if (!isPeerHere) {
       state.heard = nothing();
@@ -133,7 +135,8 @@ export function createCall({
     own.onicecandidate = ifOwn(({ candidate }) => candidate && say({ candidate }));
     own.onnegotiationneeded = ifOwn(() => isPeerHere && own.remoteDescription && offer()); // the first offer: onPeer
     own.onconnectionstatechange = ifOwn(watchConnection);
-    own.ontrack = ifOwn(({ track, streams }) => onRemoteTrack(track, streams[0]));
+    const far = new MediaStream(); // a new one with each connection: an element stays silent on an ended track
+    own.ontrack = ifOwn(({ track }) => { far.addTrack(track); onRemoteTrack(track, far); });
     for (const track of localStream?.getTracks() ?? []) own.addTransceiver(track, { streams: [localStream] });
     for (const kind of ["audio", "video"]) {
       if (!localStream?.getTracks().some((track) => track.kind === kind)) own.addTransceiver(kind, { direction: "recvonly" });

@@ -1,0 +1,236 @@
+"""The page's side of calls and line checks, in a real browser, through a relay of this test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import socketio
+from flask import Flask, request
+from flask_socketio import SocketIO, emit, join_room
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from telemed.consultation.media_client import MediaClient
+from tests.consultation.peers import CallPeer
+from tests.consultation.test_media import SECRET, media_process
+
+ROOT = Path(__file__).parent.parent.parent
+FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
+    "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+]  # fmt: skip
+START = """async ({polite, callId}) => {
+  const { createCall } = await import('/static/js/lib/call.js');
+  const { live } = await import('/static/js/lib/live.js');
+  const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 160, height: 120, frameRate: 10}});
+  const far = document.createElement('video');
+  Object.assign(far, {autoplay: true, playsInline: true});
+  document.body.append(far);
+  window.seen = [];
+  window.line = live();
+  window.call = createCall({
+    socket: line.socket, callId, polite, localStream: stream,
+    onRemoteTrack: (_track, stream) => { far.srcObject = stream; },
+    onState: (state) => { window.state = state; seen.push(state.phase); },
+    onStats: (stats) => { window.stats = stats; },
+  });
+}"""
+TALKING = """window.state?.phase === 'talking'
+  && state.hear.video && state.heard.video && state.hear.audio && state.heard.audio"""
+
+
+class Relay:
+    """What the server does for a call, without its checks."""
+
+    def __init__(self) -> None:
+        self.app = Flask("relay", static_folder=str(ROOT / "static"), static_url_path="/static")
+        self.io = SocketIO(self.app, async_mode="threading")
+        self.members: dict[str, dict[str, str]] = {}
+        self.media: MediaClient | None = None
+        self.app.add_url_rule("/", "page", lambda: "<!doctype html><title>call</title>")
+        self.app.add_url_rule("/offer", "offer", self.offer, methods=["POST"])
+        self.io.on_event("call:join", self.join)
+        self.io.on_event("disconnect", self.gone)
+        for event in ("call:signal", "call:heard"):
+            self.io.on_event(event, self.passing(event))
+        self.server = make_server("127.0.0.1", 0, self.app, threaded=True)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def offer(self) -> str:
+        assert self.media is not None
+        return self.media.answer_line_check("from-the-browser", request.get_json()["sdp"])
+
+    def join(self, document: dict[str, Any]) -> None:
+        call_id, sid = document["call_id"], request.sid  # type: ignore[attr-defined]
+        members = self.members.setdefault(call_id, {})
+        for page in [page for other, page in members.items() if other != sid]:
+            emit("call:peer", {"call_id": call_id, "joined": True, "page": page})
+        members[sid] = document["page"]
+        join_room(call_id)
+        emit("call:peer", {**document, "joined": True}, to=call_id, include_self=False)
+
+    def gone(self, _reason: Any = None) -> None:
+        for call_id, members in self.members.items():
+            page = members.pop(request.sid, None)  # type: ignore[attr-defined]
+            if page and page not in members.values():  # a page may come back before its old socket is missed
+                emit("call:peer", {"call_id": call_id, "joined": False, "page": page}, to=call_id, include_self=False)
+
+    def passing(self, event: str) -> Any:
+        return lambda document: emit(event, document, to=document["call_id"], include_self=False)
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[Relay]:
+    relay = Relay()
+    yield relay
+    relay.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", headless=False, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, relay: Relay) -> Iterator[Page]:
+    yield from _page(browser, relay)
+
+
+@pytest.fixture
+def other(browser: Browser, relay: Relay) -> Iterator[Page]:
+    yield from _page(browser, relay)
+
+
+def _page(browser: Browser, relay: Relay) -> Iterator[Page]:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(relay.url)
+    yield page
+    context.close()
+
+
+def enter(page: Page, call_id: str, *, polite: bool) -> None:
+    page.evaluate(START, {"polite": polite, "callId": call_id})
+
+
+def is_truly_talking(page: Page) -> None:
+    page.wait_for_function(TALKING, timeout=15000)
+
+
+def frames_rise(page: Page) -> bool:
+    before = page.evaluate("stats.framesDecoded")
+    page.wait_for_function("(before) => stats.framesDecoded > before + 3", arg=before, timeout=8000)
+    return True
+
+
+@pytest.mark.browser
+def test_two_pages_hear_and_see_each_other_and_recover(page: Page, other: Page) -> None:
+    enter(page, "call-1", polite=True)
+    enter(other, "call-1", polite=False)
+    is_truly_talking(page)
+    is_truly_talking(other)
+    assert frames_rise(page)
+    assert frames_rise(other)
+
+    # The socket breaks while the doctor asks for a restart: the pending offer goes again.
+    other.evaluate("line.socket.io.engine.close()")
+    other.evaluate("call.connection.restartIce()")
+    other.wait_for_function("line.socket.connected && call.connection.signalingState === 'stable'", timeout=8000)
+    assert frames_rise(page)
+
+    # The doctor's page is loaded again: the corner starts over with it.
+    other.reload()
+    enter(other, "call-1", polite=False)
+    is_truly_talking(other)
+    is_truly_talking(page)
+    assert frames_rise(other)
+    assert frames_rise(page)
+
+    # The picture stops where it is switched off, and the voice stays.
+    page.evaluate("call.setVideo(false)")
+    other.wait_for_function("state.hear.audio && !state.hear.video && state.phase === 'talking'", timeout=8000)
+
+
+@pytest.mark.browser
+def test_a_page_talks_with_a_peer_without_a_browser(page: Page, relay: Relay) -> None:
+    enter(page, "call-2", polite=False)
+    result: dict[str, Any] = {}
+
+    async def patient() -> None:
+        client = socketio.AsyncClient()
+        waiting: set[asyncio.Task[None]] = set()
+        peer = CallPeer(client.emit, "call-2", polite=True)
+
+        def hand_over(event: str) -> None:
+            client.on(event, lambda document: waiting.add(asyncio.ensure_future(peer.receive(event, document))))
+
+        for event in ("call:peer", "call:signal", "call:heard", "call:ended"):
+            hand_over(event)
+        await client.connect(relay.url, transports=["websocket"])
+        await peer.join()
+        deadline = time.monotonic() + 12
+        while time.monotonic() < deadline and not all(peer.heard.values()):
+            await peer.hold(0.5)
+        result.update(got=await peer.hold(3), heard=peer.heard)
+        await peer.close()
+        await client.disconnect()
+
+    thread = threading.Thread(target=lambda: asyncio.run(patient()))
+    thread.start()
+    is_truly_talking(page)
+    assert frames_rise(page)
+    thread.join(20)
+
+    assert result["got"]["audio"] > 50
+    assert result["got"]["video"] > 5
+    assert result["heard"] == {"audio": True, "video": True}
+
+
+@pytest.mark.browser
+def test_a_page_checks_its_line(page: Page, relay: Relay, tmp_path: Path) -> None:
+    with media_process(tmp_path) as (_process, url):
+        relay.media = MediaClient(url, SECRET)
+        result = page.evaluate("""async () => {
+          const { checkLine } = await import('/static/js/lib/line-check.js');
+          const answer = async (sdp) => (await fetch('/offer', {
+            method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({sdp})})).text();
+          return checkLine({ answer });
+        }""")
+
+        assert relay.media.line_check_result("from-the-browser") == result
+    assert result["line_class"] == "good"
+    assert result["took_ms"] < 8500
+    assert result["loss_up_pct"] is not None
+    assert result["loss_down_pct"] is not None
+
+
+@pytest.mark.browser
+def test_the_page_switches_the_picture_as_the_rule_says(page: Page) -> None:
+    cases = json.loads((Path(__file__).parent / "video-cases.json").read_text())
+
+    wrong = page.evaluate(
+        """async (cases) => {
+          const { nextVideo, VIDEO_ON } = await import('/static/js/lib/call.js');
+          return cases.filter(({steps}) => {
+            let video = VIDEO_ON;
+            return steps.some(({on, ...sample}) => (video = nextVideo(video, sample)).on !== on);
+          }).map(({name}) => name);
+        }""",
+        cases,
+    )
+
+    assert cases
+    assert wrong == []
