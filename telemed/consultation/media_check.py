@@ -112,10 +112,10 @@ class LineCheck:
         self._tell({"op": "seen", "up_kbit_s": rate_of_pairs(self._trains.values())})
 
     def _send_train(self, number: int, length: int) -> None:
-        if not 0 <= number < TRAINS_MOST or self._sent >= TRAINS_MOST:
+        sctp = self.connection.sctp
+        if sctp is None or not 0 <= number < TRAINS_MOST or self._sent >= TRAINS_MOST:
             return
         self._sent += 1
-        sctp = self.connection.sctp
         sctp._cwnd = max(sctp._cwnd, WINDOW_BYTES)
         for index in range(min(length, LENGTH_MOST)):
             self._channels["probe"].send(bytes([TRAIN, number, index]) + bytes(MESSAGE_BYTES - 3))
