@@ -18,6 +18,7 @@ from telemed.services import Services
 from telemed.web.live import Live
 
 CALL = "consultation.join_call"
+PASSED_ON = {"description", "candidate", "page", "round"}
 
 
 class CallMessage(BaseModel):
@@ -26,6 +27,8 @@ class CallMessage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     call_id: UUID
+    page: str | None = Field(default=None, max_length=40)  # tells a reloaded page from the one before
+    round: int | None = None
     description: dict[str, Any] | None = None
     candidate: dict[str, Any] | None = None
     audio: bool | None = None
@@ -44,13 +47,13 @@ def register(live: Live, services: Services) -> None:
         role = service.join_call(services, who, message.call_id)
         service.note_call_step(services, who, message.call_id, "joined")
         join_room(_room(message))
-        _relay("call:peer", message, {"joined": True, "role": role})
+        _relay("call:peer", message, {"joined": True, "role": role, "page": message.page})
         return {"ok": True, "ice_servers": service.ice_servers(services, message.call_id)}
 
     @live.on("call:signal", CALL, CallMessage)
     def signal(who: Principal, message: CallMessage) -> dict[str, Any]:
         service.join_call(services, who, message.call_id)
-        _relay("call:signal", message, message.model_dump(include={"description", "candidate"}, exclude_none=True))
+        _relay("call:signal", message, message.model_dump(include=PASSED_ON, exclude_none=True))
         return {"ok": True}
 
     @live.on("call:heard", CALL, CallMessage)
@@ -72,7 +75,7 @@ def register(live: Live, services: Services) -> None:
     def leave(who: Principal, message: CallMessage) -> dict[str, Any]:
         role = service.join_call(services, who, message.call_id)
         service.note_call_step(services, who, message.call_id, "left")
-        _relay("call:peer", message, {"joined": False, "role": role})
+        _relay("call:peer", message, {"joined": False, "role": role, "page": message.page})
         leave_room(_room(message))
         return {"ok": True}
 

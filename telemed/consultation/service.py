@@ -156,6 +156,46 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
     )  # fmt: skip
 
 
+def case_for_doctor(services: Services, who: Principal, case_id: UUID) -> CaseView:
+    """Return one case of this doctor's care; audited. A case of another doctor looks missing."""
+    with services.act(who, "consultation.write_note", _subject(services, case_id)) as tx:
+        case = tx.get(Consultation, case_id)
+        if case is None or case.doctor_id != who.id:
+            raise NotFound()
+        return _case_view(services, tx, who, case, branches.branch_of(tx, case.branch_id))
+
+
+@dataclass(frozen=True)
+class EarlierCase:
+    """A consultation of the same patient that is over."""
+
+    ended_at: datetime
+    outcome: str
+    doctor_name: str
+    assessment: str
+    plan: str
+
+
+def earlier_cases(services: Services, who: Principal, patient_id: UUID, but: UUID) -> list[EarlierCase]:
+    """Return the patient's five newest ended consultations; audited."""
+    with services.act(who, "consultation.read_note", Subject(patient_id=patient_id)) as tx:
+        rows = tx.scalars(
+            select(Consultation)
+            .where(Consultation.patient_id == patient_id, Consultation.state == "ended", Consultation.id != but)
+            .order_by(Consultation.ended_at.desc())
+            .limit(5)
+        ).all()
+        notes = [services.vault.open(tx, row, "note") for row in rows]
+        return [
+            EarlierCase(
+                ended_at=row.ended_at or row.queued_at, outcome=row.outcome or "",
+                doctor_name=doctor_of(tx, row.doctor_id)[0], assessment=note.get("assessment", ""),
+                plan=note.get("plan", ""),
+            )
+            for row, note in zip(rows, notes, strict=True)
+        ]  # fmt: skip
+
+
 def take(services: Services, who: Principal, case_id: UUID) -> None:
     """Make a waiting case this doctor's. Raises Conflict("case_taken") when another doctor was first."""
     subject = _subject(services, case_id)

@@ -1,7 +1,69 @@
-"""The doctor desk."""
+"""The doctor's desk: the queue, and one screen for a case: values, answers, call, note, prescription."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from uuid import UUID
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from telemed.checkup import service as checkup
+from telemed.consultation import rules as consultation_rules
+from telemed.consultation import service as consultation
+from telemed.patients import service as patients
+from telemed.prescription import service as prescription
+from telemed.readings import service as readings
+from telemed.web import words
+from telemed.web.guard import guard, services, who
 
 pages = Blueprint("doctor", __name__)
+
+
+@pages.get("/doctor")
+@guard("queue.read")
+def desk() -> ResponseReturnValue:
+    """Show the queue: the doctor's own open case first, then the most urgent."""
+    return render_template("desks/doctor/desk.html", queue=consultation.queue(services(), who()))
+
+
+@pages.get("/doctor/queue")
+@guard("queue.read")
+def queue() -> ResponseReturnValue:
+    """Give the queue alone, for a page that heard of a change."""
+    chosen = request.args.get("case")
+    return render_template("desks/doctor/queue.html", queue=consultation.queue(services(), who()), chosen=chosen)
+
+
+@pages.get("/doctor/cases/<uuid:case_id>")
+@guard("consultation.write_note")
+def case(case_id: UUID) -> ResponseReturnValue:
+    """Show one case whole."""
+    view = consultation.case_for_doctor(services(), who(), case_id)
+    words.use_zone(view.zone)
+    note, revision = consultation.read_note(services(), who(), case_id)
+    return render_template(
+        "desks/doctor/case.html",
+        case=view,
+        patient=patients.patient_card(services(), who(), view.patient_id),
+        queue=consultation.queue(services(), who()),
+        values=readings.readings_of_visit(services(), who(), view.visit_id),
+        trend=readings.readings_of_patient(services(), who(), view.patient_id),
+        answers=checkup.answers_of(services(), who(), view.visit_id),
+        earlier=consultation.earlier_cases(services(), who(), view.patient_id, case_id),
+        note=note,
+        revision=revision,
+        outcomes=consultation_rules.OUTCOMES,
+        panel=prescription.panel(services(), who(), case_id),
+        next=url_for("doctor.case", case_id=case_id),
+    )
+
+
+@pages.get("/doctor/cases/<uuid:case_id>/values")
+@guard("reading.read")
+def values(case_id: UUID) -> ResponseReturnValue:
+    """Give the values alone, for a page that heard of a new one."""
+    view = consultation.case_for_doctor(services(), who(), case_id)
+    words.use_zone(view.zone)
+    return render_template(
+        "readings/parts/values.html", values=readings.readings_of_visit(services(), who(), view.visit_id), case=view
+    )
