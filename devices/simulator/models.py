@@ -48,7 +48,7 @@ def date_time(moment: datetime) -> bytes:
 
 def parse_date_time(raw: bytes) -> datetime:
     """Return the moment in seven bytes. Raises ValueError, struct.error."""
-    return datetime(*struct.unpack("<HBBBBB", raw))
+    return datetime(*struct.unpack("<HBBBBB", raw))  # noqa: DTZ001 - a meter knows no zone
 
 
 class MeterClock:
@@ -57,7 +57,7 @@ class MeterClock:
     def __init__(self, wall_clock: Callable[[], datetime]) -> None:
         self._wall_clock = wall_clock
         self.error = timedelta(0)
-        self._last_stamp = datetime.min
+        self._last_stamp: datetime | None = None
 
     def now(self) -> datetime:
         """Return what the meter shows."""
@@ -66,14 +66,15 @@ class MeterClock:
     def set(self, shown: datetime) -> None:
         """Set the clock, as the gateway does."""
         self.error = shown - self._wall_clock()
-        self._last_stamp = datetime.min
+        self._last_stamp = None
 
     def stamp(self) -> datetime:
         """Return the time for a new result: no meter measures twice within a second."""
-        self._last_stamp = max(
-            self.now(), self._last_stamp + timedelta(seconds=1) if self._last_stamp.year > 1 else self.now()
-        )
-        return self._last_stamp
+        stamp = self.now()
+        if self._last_stamp is not None and stamp <= self._last_stamp:
+            stamp = self._last_stamp + timedelta(seconds=1)
+        self._last_stamp = stamp
+        return stamp
 
 
 @dataclass(frozen=True)
