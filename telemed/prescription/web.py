@@ -1,7 +1,167 @@
-"""Pages of prescription."""
+"""Pages of prescription: the doctor's panel with its own POST routes, and the print."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+
+from telemed.errors import Conflict, Invalid
+from telemed.prescription import service
+from telemed.prescription.rules import MAX_DIRECTIONS, MAX_ITEMS, MAX_PACKS
+from telemed.web.forms import strip
+from telemed.web.guard import guard, services, who
+from telemed.web.words import say_code, use_zone
 
 pages = Blueprint("prescription", __name__)
+ITEM_FIELDS = ("code", "quantity", "directions", "days")
+
+
+@pages.get("/consultations/<uuid:consultation_id>/prescription")
+@guard("prescription.write")
+def write(consultation_id: UUID) -> ResponseReturnValue:
+    """Show the case's prescriptions and an empty form."""
+    return _page(consultation_id)
+
+
+@pages.post("/consultations/<uuid:consultation_id>/prescription")
+@guard("prescription.write")
+def draft(consultation_id: UUID) -> ResponseReturnValue:
+    """Store a draft; a wrong one comes back with codes beside its fields."""
+    try:
+        service.draft(services(), who(), consultation_id, _items(request.form), _basis(request.form))
+    except Invalid as error:
+        return _page(consultation_id, error.fields), 422
+    return redirect(_back(consultation_id))
+
+
+@pages.get("/prescriptions/<uuid:prescription_id>/change")
+@guard("prescription.write")
+def change(prescription_id: UUID) -> ResponseReturnValue:
+    """Show a draft in the form."""
+    shown = service.read_prescription(services(), who(), prescription_id)
+    return _page(shown.consultation_id, changed=shown, typed=_typed(shown))
+
+
+@pages.post("/prescriptions/<uuid:prescription_id>/change")
+@guard("prescription.write")
+def save_change(prescription_id: UUID) -> ResponseReturnValue:
+    """Replace a draft's contents."""
+    shown = service.read_prescription(services(), who(), prescription_id)
+    try:
+        service.change_draft(services(), who(), prescription_id, _items(request.form), _basis(request.form))
+    except Invalid as error:
+        return _page(shown.consultation_id, error.fields, changed=shown), 422
+    except Conflict as error:
+        flash(say_code(error.code), "error")
+    return redirect(_back(shown.consultation_id))
+
+
+@pages.post("/prescriptions/<uuid:prescription_id>/sign")
+@guard("prescription.sign")
+def sign(prescription_id: UUID) -> ResponseReturnValue:
+    """Sign what the page showed."""
+    shown = service.read_prescription(services(), who(), prescription_id)
+    try:
+        service.sign(services(), who(), prescription_id, request.form.get("content_hash", ""))
+        flash(say_code("prescription_signed"), "success")
+    except Invalid as error:
+        return _page(shown.consultation_id, error.fields, changed=shown, typed=_typed(shown)), 422
+    except Conflict as error:
+        flash(say_code(error.code), "error")
+    return redirect(_back(shown.consultation_id))
+
+
+@pages.post("/prescriptions/<uuid:prescription_id>/cancel")
+@guard("prescription.cancel")
+def cancel(prescription_id: UUID) -> ResponseReturnValue:
+    """Drop a draft, or take a signed prescription back."""
+    shown = service.read_prescription(services(), who(), prescription_id)
+    try:
+        service.cancel(services(), who(), prescription_id)
+        flash(say_code("prescription_cancelled"), "success")
+    except Conflict as error:
+        flash(say_code(error.code), "error")
+    return redirect(_back(shown.consultation_id))
+
+
+@pages.get("/prescriptions/<uuid:prescription_id>")
+@guard("prescription.read")
+def paper(prescription_id: UUID) -> ResponseReturnValue:
+    """Show the print, which says that it is no legal prescription."""
+    printed = service.paper(services(), who(), prescription_id)
+    use_zone(printed.zone)
+    return render_template("prescription/paper.html", paper=printed, rx=printed.prescription, **_limits())
+
+
+def _page(
+    consultation_id: UUID,
+    fields: dict[str, str] | None = None,
+    *,
+    changed: service.PrescriptionView | None = None,
+    typed: Any = None,
+) -> str:
+    return render_template(
+        "prescription/write.html",
+        panel=service.panel(services(), who(), consultation_id),
+        rx_fields=fields or {},
+        rx_typed=typed if typed is not None else request.form,
+        rx_changed=changed,
+        next=_back(consultation_id),
+        has_errors=bool(fields),
+        **_limits(),
+    )
+
+
+def _limits() -> dict[str, int]:
+    return {"max_items": MAX_ITEMS, "max_packs": MAX_PACKS, "max_directions": MAX_DIRECTIONS}
+
+
+def _back(consultation_id: UUID) -> str:
+    target = request.values.get("next", "")
+    # Only paths of our own: "//host" and "/\host" would leave.
+    if target.startswith("/") and not target.startswith(("//", "/\\")) and "\n" not in target:
+        return target
+    return url_for("prescription.write", consultation_id=consultation_id)
+
+
+def _items(form: MultiDict[str, str]) -> list[dict[str, Any]]:
+    lines = []
+    for line in range(1, MAX_ITEMS + 2):  # one more than allowed, so that a sixth is refused and not forgotten
+        typed = {field: (strip(form.get(f"{field}-{line}")) or "") for field in ITEM_FIELDS}
+        if any(typed.values()):
+            numbers = {field: _number(typed[field]) for field in ("quantity", "days")}
+            lines.append({**typed, **numbers, "line": line})
+    return lines
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else text
+
+
+def _basis(form: MultiDict[str, str]) -> dict[str, str] | None:
+    kind = form.get("basis", "")
+    if not kind:
+        return None
+    details = {key: strip(form.get(f"basis_{key}")) or "" for key in ("date", "clinic", "doctor")}
+    return {"kind": kind, **details, "date": _iso_day(details["date"])}
+
+
+def _iso_day(text: str) -> str:
+    parts = text.replace("/", ".").split(".")
+    return f"{parts[2]}-{parts[1].zfill(2)}-{parts[0].zfill(2)}" if len(parts) == 3 else text
+
+
+def _typed(shown: service.PrescriptionView) -> dict[str, str]:
+    typed = {}
+    for line, item in enumerate(shown.items, 1):
+        typed.update({f"{field}-{line}": str(item[field]) for field in ITEM_FIELDS})
+    basis = shown.basis or {}
+    typed["basis"] = basis.get("kind", "")
+    typed.update({f"basis_{key}": basis.get(key, "") for key in ("clinic", "doctor")})
+    day = basis.get("date", "")
+    typed["basis_date"] = ".".join(reversed(day.split("-"))) if day else ""
+    return typed

@@ -1,0 +1,3 @@
+// The print button of a sheet.
+
+document.querySelector("[data-print]")?.addEventListener("click", () => print());
