@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from telemed.db import Tx
+from telemed.delivery import service
+from telemed.prescription.events import PrescriptionCancelled, PrescriptionSigned
+from telemed.services import Services
 
 
-def place_order(services: Any, tx: Any, event: Any) -> None:
-    """Not written yet."""
+def place_order(services: Services, tx: Tx, event: PrescriptionSigned) -> None:
+    """Make a signed prescription an order."""
+    service.place_order(services, tx, event)
 
 
-def cancel_order(services: Any, tx: Any, event: Any) -> None:
-    """Not written yet."""
+def cancel_order(services: Services, tx: Tx, event: PrescriptionCancelled) -> None:
+    """Stop or call back what a cancelled prescription ordered."""
+    service.cancel_order(services, tx, event)

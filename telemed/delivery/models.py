@@ -44,7 +44,8 @@ class Order(Base):
 class Parcel(Base):
     """An order under way; the row stands from the order on, so that the patient's slip can be printed at the visit.
     `state` is the transition table in delivery/rules.py. Sealed `proof`: {secret} for the patient's slip and page
-    only; `proof_hash` is its SHA-256, which the postman's phone holds.
+    only; `proof_hash` is its SHA-256, which the postman's phone holds. `holder`: pharmacy, branch, postman, patient,
+    nobody. `recalled_at`: the prescription was cancelled when the parcel was already out.
     """
 
     __tablename__ = "parcel"
@@ -71,6 +72,7 @@ class Parcel(Base):
     ended_at: Mapped[datetime | None]
     verified: Mapped[bool | None]
     ended_code: Mapped[str | None]
+    recalled_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
 
     @property
@@ -82,6 +84,7 @@ class Round(Base):
     """One postman's day."""
 
     __tablename__ = "postal_round"
+    __table_args__ = (UniqueConstraint("postman_id", "day"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     postman_id: Mapped[UUID] = mapped_column(index=True)
@@ -101,11 +104,15 @@ class CustodyEvent(Base):
     kind: Mapped[str]
     from_state: Mapped[str]
     to_state: Mapped[str]
-    actor_id: Mapped[UUID]
+    from_holder: Mapped[str]
+    to_holder: Mapped[str]
+    actor_id: Mapped[UUID | None]
+    postman_id: Mapped[UUID | None]
     device_id: Mapped[UUID | None]
     reason: Mapped[str | None]
     happened_at: Mapped[datetime]
     recorded_at: Mapped[datetime]
+    clock_suspect: Mapped[bool] = mapped_column(default=False)
     final_mark: Mapped[bool | None]  # True on the one final step, else NULL: NULLs do not clash
 
 
@@ -139,6 +146,29 @@ class PhoneEvent(Base):
     body_hash: Mapped[str]
     status: Mapped[str]
     code: Mapped[str | None]
+    received_at: Mapped[datetime]
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.postman_id
+
+
+class PhoneClash(Base):
+    """A second event under an id or number that was used before: never applied, never forgotten."""
+
+    __tablename__ = "phone_clash"
+    __table_args__ = (UniqueConstraint("event_id", "device_id", "body_hash"),)
+    __sealed__ = {"body": "delivery"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID]
+    device_id: Mapped[UUID] = mapped_column(ForeignKey("phone.id"))
+    device_seq: Mapped[int]
+    postman_id: Mapped[UUID]
+    body: Mapped[bytes | None] = sealed_section()
+    body_rev: Mapped[int] = section_revision()
+    body_hash: Mapped[str]
+    code: Mapped[str]
     received_at: Mapped[datetime]
 
     @property

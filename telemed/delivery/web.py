@@ -1,7 +1,83 @@
-"""Pages of delivery."""
+"""Pages of delivery: the pharmacist's order, and the patient's slip."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from uuid import UUID
+
+import segno
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from telemed.delivery import service
+from telemed.errors import Conflict, Invalid
+from telemed.prescription.service import catalogue
+from telemed.web.guard import guard, services, who
+from telemed.web.words import say_code
 
 pages = Blueprint("delivery", __name__)
+
+
+@pages.get("/orders/<uuid:order_id>")
+@guard("order.read_items")
+def order(order_id: UUID) -> ResponseReturnValue:
+    """Show an order with its items to tick."""
+    return _order_page(order_id)
+
+
+@pages.post("/orders/<uuid:order_id>/pack")
+@guard("order.pack")
+def pack(order_id: UUID) -> ResponseReturnValue:
+    """Close the parcel, or say what does not fit."""
+    ticked = request.form.getlist("items")
+    packs, weight_g = (_number(request.form.get(name, "")) for name in ("packs", "weight_g"))
+    try:
+        service.pack(services(), who(), order_id, ticked, packs, weight_g)
+    except Invalid as error:
+        return _order_page(order_id, error.fields), 422
+    except Conflict as error:
+        flash(say_code(error.code), "error")
+        return redirect(url_for("delivery.order", order_id=order_id))
+    flash(say_code("parcel_is_packed"), "success")
+    return redirect(url_for("pharmacy.desk"))
+
+
+@pages.post("/orders/<uuid:order_id>/collect")
+@guard("order.pack")
+def collect(order_id: UUID) -> ResponseReturnValue:
+    """Give a collected order to its patient."""
+    try:
+        service.hand_to_patient(services(), who(), order_id, request.form.get("code", ""))
+    except Invalid as error:
+        return _order_page(order_id, error.fields), 422
+    except Conflict as error:
+        flash(say_code(error.code), "error")
+        return redirect(url_for("delivery.order", order_id=order_id))
+    flash(say_code("order_is_collected"), "success")
+    return redirect(url_for("pharmacy.desk"))
+
+
+@pages.get("/parcels/<uuid:parcel_id>/slip")
+@guard("order.print_slip")
+def slip(parcel_id: UUID) -> ResponseReturnValue:
+    """Show the slip that the patient keeps: number in large type, secret as QR and as text."""
+    shown = service.slip_page(services(), who(), parcel_id)
+    square = segno.make(f"{shown.number}:{shown.secret}", error="m", micro=False).svg_inline(omitsize=True)
+    groups = [shown.secret[at : at + 4] for at in range(0, 32, 4)]
+    return render_template("delivery/slip.html", slip=shown, square=square, groups=groups)
+
+
+def _order_page(order_id: UUID, fields: dict[str, str] | None = None) -> str:
+    return render_template(
+        "delivery/order.html",
+        order=service.order_items(services(), who(), order_id),
+        names={medicine.code: medicine.inn for medicine in catalogue()},
+        fields=fields or {},
+        typed=request.form,
+        ticked=request.form.getlist("items"),
+        has_errors=bool(fields),
+    )
+
+
+def _number(text: str) -> int | str:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else text

@@ -1,0 +1,71 @@
+// The two windows of a stop: hand over by scan, by typed code or without the slip; or why it was not handed over.
+
+import { word } from "lib/words.js";
+import { isProofOf, readProof } from "./proof.js";
+
+/** Show the hand-over of `stop`; `note(kind, details)` keeps the deed. */
+export function openHandOver(stop, note) {
+  const box = prepare("hand-over", stop);
+  const [video, error, input] = [box.querySelector("[data-camera]"), box.querySelector("#code-error"), box.querySelector("#code")];
+  let stopCamera = () => {};
+  error.textContent = input.value = "";
+  box.querySelector("[data-sure]").hidden = true;
+  box.querySelector("[data-recalled]").hidden = !stop.flags.includes("recalled");
+  box.querySelector("[data-document]").hidden = !stop.flags.includes("document");
+
+  async function check(text) {
+    const proof = readProof(text);
+    if (proof === null) return void (error.textContent = word("bad_code"));
+    if (!(await isProofOf(proof, stop.proof_hash))) return void (error.textContent = word("wrong_code"));
+    await finish({ proof });
+  }
+
+  async function finish(details) {
+    stopCamera();
+    await note("handed_over", details);
+    box.close();
+  }
+
+  async function startCamera() {
+    try {
+      const { scan } = await import("./scan.js");
+      stopCamera();
+      stopCamera = await scan(video, check);
+    } catch {
+      error.textContent = word("no_camera");
+      input.focus();
+    }
+  }
+
+  box.querySelector("[data-code]").onsubmit = (event) => { event.preventDefault(); check(input.value); };
+  box.querySelector("[data-scan]").onclick = startCamera;
+  box.querySelector("[data-without]").onclick = () => { box.querySelector("[data-sure]").hidden = false; };
+  box.querySelector("[data-unverified]").onclick = () => finish({ proof: null });
+  box.onclose = () => stopCamera();
+  box.showModal();
+}
+
+/** Show the reasons; the pressed button says whether the postman tries again or brings it back. */
+export function openFailure(stop, note) {
+  const box = prepare("fail", stop);
+  const form = box.querySelector("[data-reason]");
+  const error = box.querySelector("[data-reason-error]");
+  form.reset();
+  error.textContent = "";
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const reason = new FormData(form).get("reason");
+    if (!reason) return void (error.textContent = word("choose_reason"));
+    await note(event.submitter?.value ?? "attempted", { reason });
+    box.close();
+  };
+  box.showModal();
+}
+
+function prepare(id, stop) {
+  const box = document.getElementById(id);
+  box.querySelector("[data-name]").textContent = stop.name;
+  box.querySelector("[data-number]").textContent = stop.number;
+  box.querySelector("[data-close]").onclick = () => box.close();
+  return box;
+}

@@ -1,0 +1,104 @@
+// Sends the notes whenever there is a way: on load, when the network returns, when the page is seen, every minute.
+
+import { ApiError, get, newId, post } from "lib/api.js";
+import * as store from "./store.js";
+
+const BATCH = 100;
+const EVERY_MS = 60_000;
+
+export class Outbox {
+  /** `changed({error})` is called after every attempt. */
+  constructor(postman, changed) {
+    Object.assign(this, { postman, changed, running: null, isForgetful: false });
+  }
+
+  async start() {
+    this.device = await store.deviceOf(this.postman, newId);
+    addEventListener("online", () => this.flush());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.flush());
+    setInterval(() => document.visibilityState === "visible" && this.flush(), EVERY_MS);
+    return this.flush();
+  }
+
+  /** Note a deed durably; null when it was noted before. */
+  async note(kind, parcelId, { proof = null, reason = null, number = "" } = {}) {
+    const once = kind === "attempted" ? `${parcelId}:${kind}:${new Date().toDateString()}` : `${parcelId}:${kind}`;
+    const report = { event_id: newId(), kind, parcel_id: parcelId, happened_at: new Date().toISOString(), proof, reason };
+    return store.append(this.device, this.postman, { report, once, number });
+  }
+
+  /** Send all and read the list anew. Only one at a time; further calls wait for the same end. */
+  flush() {
+    this.running ??= this.#run().finally(() => { this.running = null; });
+    return this.running;
+  }
+
+  async #run() {
+    let error = null;
+    try {
+      await this.#withFreshToken(() => this.#exchange());
+      await store.prune();
+    } catch (caught) {
+      if (!(caught instanceof ApiError)) throw caught;
+      error = caught;
+      if (caught.code === "phone_revoked") await store.wipeLists();
+    }
+    await this.changed({ error });
+  }
+
+  async #exchange() {
+    await this.#register();
+    for (let batch = await this.#unsent(); batch.length; batch = await this.#unsent()) {
+      const epoch = (await store.epochOf(this.device)) ?? null;
+      const events = batch.map((note) => note.report);
+      const answer = await post("/api/v1/delivery/sync", { device_id: this.device, epoch, events });
+      if (!Array.isArray(answer?.results)) throw new ApiError("offline"); // somebody else answered, e.g. a hotel's portal
+      await store.settle(this.device, answer);
+      if (epoch !== null && epoch !== answer.epoch) await store.unsettleAbove(this.device, answer.watermark);
+      else if (!answer.results.some((result) => batch.some((note) => note.report.event_id === result.event_id))) return;
+    }
+    await this.#readList();
+  }
+
+  async #register() {
+    const answer = await post("/api/v1/delivery/phones", { device_id: this.device });
+    // The server knows more of this phone than the phone itself: number on from there, and say so.
+    this.isForgetful = (await store.skipTo(this.device, answer.watermark)) || this.isForgetful;
+  }
+
+  async #readList() {
+    const list = await get(`/api/v1/delivery/round?device_id=${this.device}`);
+    if (!Array.isArray(list?.parcels)) throw new ApiError("offline");
+    useToken(list.csrf);
+    const epoch = await store.epochOf(this.device);
+    await store.saveList(this.postman, list);
+    if (epoch && epoch !== list.epoch) {
+      await store.settle(this.device, { results: [], epoch: list.epoch });
+      await store.unsettleAbove(this.device, list.watermark);
+      return this.#exchange();
+    }
+  }
+
+  // The page may come from the phone's store, with the form token of an earlier session.
+  async #withFreshToken(work) {
+    try {
+      await work();
+    } catch (error) {
+      if (error.code !== "csrf_expired") throw error;
+      const page = await fetch("/round?token", { credentials: "same-origin", redirect: "error" }).catch(() => null);
+      if (!page?.ok) throw new ApiError("sign_in_needed", 401);
+      const fresh = new DOMParser().parseFromString(await page.text(), "text/html");
+      useToken(fresh.querySelector('meta[name="csrf-token"]').content);
+      await work();
+    }
+  }
+
+  async #unsent() {
+    const all = await store.notes();
+    return all.filter((note) => note.device_id === this.device && note.status === null).slice(0, BATCH);
+  }
+}
+
+function useToken(token) {
+  document.querySelector('meta[name="csrf-token"]').content = token;
+}

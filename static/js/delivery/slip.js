@@ -1,0 +1,3 @@
+// The print button of the slip.
+
+document.querySelector("[data-print]")?.addEventListener("click", () => print());

@@ -1,0 +1,82 @@
+// Keeps the postman's page working with no network. It holds the page's own parts only: never an answer of the API,
+// never another page, nothing about a patient.
+
+const PAGE = "/round";
+const PAGE_CACHE = "telemed-round-page"; // removed at sign-out
+const PARTS_CACHE = "telemed-round-parts";
+const SCANNER_CACHE = "telemed-scanner"; // filled by the page, once, when the postman asks for it
+const SCANNER = "/static/vendor/zxing/";
+const PATIENCE_MS = 4_000;
+const PARTS = [
+  "/static/vendor/telemed.css",
+  "/static/vendor/idb.js",
+  "/static/js/lib/start.js",
+  "/static/js/lib/forms.js",
+  "/static/js/lib/settings.js",
+  "/static/js/lib/menu.js",
+  "/static/js/lib/api.js",
+  "/static/js/lib/words.js",
+  "/static/js/lib/notice.js",
+  "/static/js/delivery/round.js",
+  "/static/js/delivery/store.js",
+  "/static/js/delivery/outbox.js",
+  "/static/js/delivery/handover.js",
+  "/static/js/delivery/proof.js",
+  "/static/js/delivery/scan.js",
+  "/static/icons/icon.svg",
+  "/static/manifest.webmanifest",
+];
+
+addEventListener("install", (event) => event.waitUntil(install()));
+addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url);
+  if (event.request.method !== "GET" || url.origin !== location.origin) return;
+  if (event.request.mode === "navigate" && url.pathname === PAGE) event.respondWith(page(event));
+  else if (url.pathname.startsWith(SCANNER)) event.respondWith(scannerPart(event.request));
+  else if (PARTS.includes(url.pathname)) event.respondWith(part(event.request));
+});
+
+async function install() {
+  await refreshParts();
+  // The first page came before this worker: fetch it once more, so that it is here from the first minute.
+  await keepPage(await fetch(PAGE, { credentials: "same-origin", redirect: "manual" }));
+  await skipWaiting();
+}
+
+// All parts or none: a half-updated page could not start.
+async function refreshParts() {
+  const answers = await Promise.all(PARTS.map((path) => fetch(path, { cache: "no-cache" })));
+  if (answers.some((answer) => !answer.ok)) throw new Error("a part is missing");
+  const cache = await caches.open(PARTS_CACHE);
+  await Promise.all(answers.map((answer, index) => cache.put(PARTS[index], answer)));
+}
+
+async function keepPage(answer) {
+  if (answer.ok && answer.headers.get("Content-Type")?.startsWith("text/html")) {
+    await (await caches.open(PAGE_CACHE)).put(PAGE, answer.clone());
+  }
+  return answer;
+}
+
+// From the network when it answers soon. Session over (a redirect), server in trouble or cut off: the kept page, which
+// says so itself. Another role's refusal is shown as it is.
+async function page(event) {
+  const kept = await caches.match(PAGE, { cacheName: PAGE_CACHE });
+  const fresh = fetch(event.request).then(keepPage);
+  event.waitUntil(fresh.then((answer) => answer.ok && refreshParts()).catch(() => {}));
+  if (!kept) return fresh;
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
+  const answer = await Promise.race([fresh.catch(() => null), late]);
+  const isForUs = answer?.ok || (answer?.status >= 400 && answer.status < 500);
+  return isForUs ? answer : kept;
+}
+
+async function part(request) {
+  const kept = await caches.match(request, { cacheName: PARTS_CACHE, ignoreSearch: true });
+  return kept ?? fetch(request);
+}
+
+async function scannerPart(request) {
+  return (await caches.match(request, { cacheName: SCANNER_CACHE })) ?? fetch(request);
+}
