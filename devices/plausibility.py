@@ -1,0 +1,87 @@
+"""Is this a result? Nothing is dropped silently, and a true 245/130 passes at once. Limits: table of the project's
+meter reference; values outside the first limits are kept and marked, outside the second they are no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+USABLE, QUESTIONABLE, NOT_A_RESULT = "usable", "questionable", "not_a_result"
+SYSTOLIC, SYSTOLIC_MOST = (60, 260), 300
+DIASTOLIC = (30, 160)
+PULSE_PRESSURE = (15, 150)
+PULSE = (30, 220)
+GLUCOSE_MMOL_L = (Decimal("1.1"), Decimal("33.3"))
+FAULTS = ("sensor_malfunction", "strip_insertion_error", "strip_type_incorrect", "sample_size_insufficient")
+DOUBTS = ("temperature_too_high", "temperature_too_low", "read_interrupted", "general_device_fault")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`verdict`: usable, questionable (ask to repeat), not_a_result. `reasons`: codes, worst first."""
+
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+
+def judge(kind: str, decoded: Mapping[str, Any]) -> Verdict:
+    """Return the verdict on a decoded 2A35 (`blood_pressure`) or 2A18 (`glucose`)."""
+    if kind == "glucose":
+        impossible, doubtful = _glucose_faults(decoded), _glucose_doubts(decoded)
+    else:
+        impossible, doubtful = _pressure_faults(decoded), _pressure_doubts(decoded)
+    if impossible:
+        return Verdict(NOT_A_RESULT, (*impossible, *doubtful))
+    return Verdict(QUESTIONABLE if doubtful else USABLE, doubtful)
+
+
+def _pressure_faults(decoded: Mapping[str, Any]) -> tuple[str, ...]:
+    systolic, diastolic = decoded.get("systolic_mmhg"), decoded.get("diastolic_mmhg")
+    if systolic is None or diastolic is None:
+        return ("no_pressure",)
+    if systolic <= 0 or diastolic <= 0 or systolic > SYSTOLIC_MOST:
+        return ("impossible_pressure",)
+    return ("lower_not_below_upper",) if diastolic >= systolic else ()
+
+
+def _pressure_doubts(decoded: Mapping[str, Any]) -> tuple[str, ...]:
+    systolic, diastolic, pulse = (decoded.get(name) for name in ("systolic_mmhg", "diastolic_mmhg", "pulse_rate"))
+    status = decoded.get("status") or {}
+    found = []
+    if systolic is not None and diastolic is not None:
+        if _outside(systolic, SYSTOLIC) or _outside(diastolic, DIASTOLIC):
+            found.append("unusual_pressure")
+        if diastolic < systolic and _outside(systolic - diastolic, PULSE_PRESSURE):
+            found.append("unusual_pulse_pressure")
+    if isinstance(pulse, Decimal) and _outside(pulse, PULSE):
+        found.append("unusual_pulse")
+    found += [code for code in ("body_movement", "cuff_too_loose", "improper_position") if status.get(code)]
+    return tuple(found)
+
+
+def _glucose_faults(decoded: Mapping[str, Any]) -> tuple[str, ...]:
+    flags = decoded.get("status_flags") or ()
+    found = ["control_solution"] if decoded.get("control_solution") else []
+    found += [code for code in FAULTS if code in flags]
+    concentration = decoded.get("concentration")
+    if "result_too_high" in flags or concentration == "+INFINITY":
+        found.append("glucose_hi")
+    elif "result_too_low" in flags or concentration == "-INFINITY":
+        found.append("glucose_lo")
+    elif decoded.get("mmol_per_l") is None:
+        found.append("no_concentration")
+    return tuple(found)
+
+
+def _glucose_doubts(decoded: Mapping[str, Any]) -> tuple[str, ...]:
+    flags = decoded.get("status_flags") or ()
+    value = decoded.get("mmol_per_l")
+    found = ["unusual_glucose"] if value is not None and _outside(value, GLUCOSE_MMOL_L) else []
+    return (*found, *(code for code in DOUBTS if code in flags))
+
+
+def _outside(value: Decimal, limits: tuple[Decimal | int, Decimal | int]) -> bool:
+    return not limits[0] <= value <= limits[1]

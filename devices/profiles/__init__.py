@@ -1,0 +1,45 @@
+"""Pure decoders of the Bluetooth profiles: from bytes to the answer of the decode contract. No radio, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devices.errors import DecodeError
+from devices.profiles import blood_pressure, date_time, glucose, medfloat, record_access
+from devices.profiles.payload import Payload
+from devices.profiles.quirks import Quirk, quirk_of
+
+Decoder = Callable[[Payload, Quirk], dict[str, Any]]
+
+
+def _sfloat(payload: Payload, _quirk: Quirk) -> dict[str, Any]:
+    value = medfloat.read(payload)
+    payload.end()
+    return {"value": value}
+
+
+DECODERS: dict[str, Decoder] = {
+    "2a35": blood_pressure.decode_measurement,
+    "2a36": blood_pressure.decode_cuff_pressure,
+    "2a49": blood_pressure.decode_feature,
+    "2a18": glucose.decode_measurement,
+    "2a34": glucose.decode_context,
+    "2a51": glucose.decode_feature,
+    "2a52": record_access.decode,
+    "2a08": lambda payload, _quirk: date_time.decode_date_time(payload),
+    "2a2b": lambda payload, _quirk: date_time.decode_current_time(payload),
+    "sfloat": _sfloat,
+}
+
+
+def decode(characteristic: str, payload: bytes, model: str | None = None) -> dict[str, Any]:
+    """Return what a packet says. `characteristic` is the 16-bit number in hex; `model` applies its quirks.
+
+    Numbers are Decimals with the meter's digits. Raises DecodeError(truncated, trailing, reserved,
+    unknown_characteristic).
+    """
+    decoder = DECODERS.get(characteristic.lower().removeprefix("0x"))
+    if decoder is None:
+        raise DecodeError("unknown_characteristic", characteristic)
+    return decoder(Payload(payload), quirk_of(model))

@@ -1,0 +1,172 @@
+"""Glucose Service 0x1808 (GLS 1.0.1): 2A18 measurement, 2A34 context, 2A51 feature."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from devices.profiles import date_time, medfloat
+from devices.profiles.payload import Payload
+from devices.profiles.quirks import Quirk
+
+MG_DL_PER_MMOL_L = Decimal("18.0156")  # molar mass of glucose 180.156 g/mol
+OFFSET, CONCENTRATION, MOL_PER_L, STATUS, CONTEXT = 0x01, 0x02, 0x04, 0x08, 0x10
+OVERRUN = (0x7FFF, -0x8000)
+TYPES = {
+    1: "capillary whole blood",
+    2: "capillary plasma",
+    3: "venous whole blood",
+    4: "venous plasma",
+    5: "arterial whole blood",
+    6: "arterial plasma",
+    7: "undetermined whole blood",
+    8: "undetermined plasma",
+    9: "interstitial fluid",
+    10: "control solution",
+}
+LOCATIONS = {1: "finger", 2: "alternate site test", 3: "earlobe", 4: "control solution", 15: "not available"}
+CONTROL_TYPE, CONTROL_LOCATION = 10, 4
+STATUS_FLAGS = (
+    "device_battery_low",
+    "sensor_malfunction",
+    "sample_size_insufficient",
+    "strip_insertion_error",
+    "strip_type_incorrect",
+    "result_too_high",
+    "result_too_low",
+    "temperature_too_high",
+    "temperature_too_low",
+    "read_interrupted",
+    "general_device_fault",
+    "time_fault",
+)
+FEATURES = (
+    "low_battery_detection",
+    "sensor_malfunction_detection",
+    "sensor_sample_size",
+    "strip_insertion_error_detection",
+    "strip_type_error_detection",
+    "result_high_low_detection",
+    "temperature_high_low_detection",
+    "read_interrupt_detection",
+    "general_device_fault",
+    "time_fault",
+    "multiple_bond",
+)
+CARBOHYDRATES = {1: "breakfast", 2: "lunch", 3: "dinner", 4: "snack", 5: "drink", 6: "supper", 7: "brunch"}
+MEALS = {1: "preprandial", 2: "postprandial", 3: "fasting", 4: "casual", 5: "bedtime"}
+TESTERS = {1: "self", 2: "health care professional", 3: "lab test", 15: "not available"}
+HEALTHS = {
+    1: "minor health issues",
+    2: "major health issues",
+    3: "during menses",
+    4: "under stress",
+    5: "no health issues",
+    15: "not available",
+}
+MEDICATIONS = {
+    1: "rapid acting insulin",
+    2: "short acting insulin",
+    3: "intermediate acting insulin",
+    4: "long acting insulin",
+    5: "pre-mixed insulin",
+}
+RESERVED = "reserved"
+
+
+def decode_measurement(payload: Payload, quirk: Quirk) -> dict[str, Any]:
+    """Read 2A18."""
+    flags, sequence = payload.u8(), payload.u16()
+    base = date_time.moment(date_time.read_parts(payload))
+    offset = payload.i16() if flags & OFFSET else None
+    value, kind, location = None, None, None
+    if flags & CONCENTRATION:
+        value, nibbles = medfloat.read(payload), payload.u8()
+        kind, location = nibbles & 0x0F, nibbles >> 4
+    status = payload.u16() if flags & STATUS else None
+    if not quirk.trailing_allowed:
+        payload.end()
+    mmol, mg = converted(value, in_mol=bool(flags & MOL_PER_L))
+    return {
+        "sequence_number": sequence,
+        "base_time": date_time.iso(base),
+        "time_offset_min": None if offset in OVERRUN else offset,
+        "measured_at": date_time.iso(_measured(base, offset)),
+        "concentration": value,
+        "unit": None if value is None else "mol/L" if flags & MOL_PER_L else "kg/L",
+        "mmol_per_l": mmol,
+        "mg_per_dl": mg,
+        "type": kind,
+        "type_name": None if kind is None else TYPES.get(kind, RESERVED),
+        "sample_location": location,
+        "sample_location_name": None if location is None else LOCATIONS.get(location, RESERVED),
+        "control_solution": kind == CONTROL_TYPE or location == CONTROL_LOCATION,
+        "status_raw": status,
+        "status_flags": [name for bit, name in enumerate(STATUS_FLAGS) if (status or 0) >> bit & 1],
+        "context_follows": bool(flags & CONTEXT),
+    }
+
+
+def _measured(base: datetime | None, offset: int | None) -> datetime | None:
+    if base is None or offset in OVERRUN:
+        return None
+    try:
+        return base + timedelta(minutes=offset or 0)
+    except OverflowError:
+        return None
+
+
+def converted(value: medfloat.Value | None, *, in_mol: bool) -> tuple[Decimal | None, Decimal | None]:
+    """Return a concentration as mmol/L (0.001) and mg/dL (0.1); None for a special or absent value."""
+    if not isinstance(value, Decimal):
+        return None, None
+    mmol = value * 1000 if in_mol else value * 100_000 / MG_DL_PER_MMOL_L
+    mg = value * 1000 * MG_DL_PER_MMOL_L if in_mol else value * 100_000
+    return mmol.quantize(Decimal("0.001"), ROUND_HALF_EVEN), mg.quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+
+
+def decode_context(payload: Payload, quirk: Quirk) -> dict[str, Any]:
+    """Read 2A34."""
+    flags, sequence = payload.u8(), payload.u16()
+    if flags & 0x80:
+        payload.u8()  # extended flags, all reserved
+    carbohydrate, carbohydrate_kg = (payload.u8(), medfloat.read(payload)) if flags & 0x01 else (None, None)
+    meal = payload.u8() if flags & 0x02 else None
+    both = payload.u8() if flags & 0x04 else None
+    duration, intensity = (payload.u16(), payload.u8()) if flags & 0x08 else (None, None)
+    medication, amount = (payload.u8(), medfloat.read(payload)) if flags & 0x10 else (None, None)
+    hba1c = medfloat.read(payload) if flags & 0x40 else None
+    if not quirk.trailing_allowed:
+        payload.end()
+    tester, health = (None, None) if both is None else (both & 0x0F, both >> 4)
+    return {
+        "sequence_number": sequence,
+        "carbohydrate_id": carbohydrate,
+        "carbohydrate_name": _name(CARBOHYDRATES, carbohydrate),
+        "carbohydrate_kg": carbohydrate_kg,
+        "meal": meal,
+        "meal_name": "ketone" if meal is not None and meal == quirk.ketone_meal else _name(MEALS, meal),
+        "tester": tester,
+        "tester_name": _name(TESTERS, tester),
+        "health": health,
+        "health_name": _name(HEALTHS, health),
+        "exercise_duration_s": duration,
+        "exercise_intensity_pct": intensity,
+        "medication_id": medication,
+        "medication_name": _name(MEDICATIONS, medication),
+        "medication_amount": amount,
+        "medication_unit": None if medication is None else "L" if flags & 0x20 else "kg",
+        "hba1c_pct": hba1c,
+    }
+
+
+def _name(names: dict[int, str], code: int | None) -> str | None:
+    return None if code is None else names.get(code, RESERVED)
+
+
+def decode_feature(payload: Payload, _quirk: Quirk) -> dict[str, Any]:
+    """Read 2A51."""
+    raw = payload.u16()
+    payload.end()
+    return {"raw": raw, "features": [name for bit, name in enumerate(FEATURES) if raw >> bit & 1]}

@@ -1,0 +1,40 @@
+"""SFLOAT (medfloat16): 12-bit mantissa and 4-bit exponent, both two's complement, base 10.
+
+Five whole bit patterns are not numbers; a meter that failed to measure sends one of them. They become named results,
+never numbers. Decimal keeps the meter's own digits.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from devices.profiles.payload import Payload
+
+SPECIAL = {0x07FF: "NaN", 0x0800: "NRes", 0x07FE: "+INFINITY", 0x0802: "-INFINITY", 0x0801: "reserved"}
+Value = Decimal | str
+
+
+def value_of(raw: int) -> Value:
+    """Return the number of a 16-bit pattern, or the name of a special one."""
+    if raw in SPECIAL:
+        return SPECIAL[raw]
+    mantissa, exponent = raw & 0x0FFF, raw >> 12
+    mantissa -= 0x1000 if mantissa >= 0x0800 else 0
+    exponent -= 0x10 if exponent >= 0x8 else 0
+    return plain(Decimal(mantissa).scaleb(exponent))
+
+
+def plain(number: Decimal) -> Decimal:
+    """Return the number without a positive exponent, so that it prints as digits."""
+    return number.quantize(Decimal(1)) if number.as_tuple().exponent > 0 else number  # type: ignore[operator]
+
+
+def read(payload: Payload, *, big_endian: bool = False) -> Value:
+    """Take the next SFLOAT off a payload."""
+    raw = payload.u16()
+    return value_of(int.from_bytes(raw.to_bytes(2, "little"), "big") if big_endian else raw)
+
+
+def number(value: Value | None) -> Decimal | None:
+    """Return the number, or None for a special or absent value."""
+    return value if isinstance(value, Decimal) else None
