@@ -127,12 +127,12 @@ class Journal:
         version = self.db.pragma("user_version")
         if version not in (0, SCHEMA_VERSION):
             raise JournalBroken("the journal was written by a newer gateway")
-        with self.db:
+        with self.transaction() as db:
             if version == 0:
-                self.db.execute(SCHEMA)
-                self.db.pragma("user_version", SCHEMA_VERSION)
+                db.execute(SCHEMA)
+                db.pragma("user_version", SCHEMA_VERSION)
             # Connections that a killed process left open are over.
-            self.db.execute("update connection set ended_at = opened_at where ended_at is null")
+            db.execute("update connection set ended_at = opened_at where ended_at is null")
 
     def close(self) -> None:
         """Write everything back into the main file and let go of it."""
@@ -142,11 +142,23 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:
-        """Run the block as one durable step, all or nothing. Raises JournalFull or JournalBroken."""
+        """Run the block as one durable step, all or nothing; an inner one joins the outer. Raises JournalError.
+
+        No savepoints: a full disk makes SQLite roll back everything, and a savepoint would then fail confusingly.
+        """
         if self.is_broken:
             raise JournalBroken("the journal failed before")
-        with self._told_plainly(), self.db:
+        if self.db.in_transaction:
             yield self.db
+            return
+        with self._told_plainly():
+            self.db.execute("begin immediate")
+            try:
+                yield self.db
+                self.db.execute("commit")
+            finally:
+                if self.db.in_transaction:
+                    self.db.execute("rollback")
 
     @contextmanager
     def _told_plainly(self) -> Iterator[None]:

@@ -111,8 +111,9 @@ class Radio:
         try:
             yield
         finally:
-            with suppress(RadioError):  # the radio is gone; there is nothing left to stop
-                await _step(scanner.stop(), ONE_STEP_WITHIN_S)
+            if not self.lost.is_set():  # else nobody is left who could stop
+                with suppress(RadioError):
+                    await _step(scanner.stop(), ONE_STEP_WITHIN_S)
 
     @asynccontextmanager
     async def reach(self, sighting: Sighting) -> AsyncIterator[Link]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
 
 from bumble.att import ATT_Error, Attribute, Bearer, ErrorCode
 from bumble.controller import Controller
@@ -113,6 +115,7 @@ class Peripheral:
         self.name = name
         self.sent = 0
         self.connection: Connection | None = None
+        self._lost = asyncio.Event()
         self._vanish = False
         self._tasks: set[asyncio.Task[None]] = set()
         device.pairing_config_factory = lambda connection: PairingConfig(
@@ -185,17 +188,35 @@ class Peripheral:
 
     def _on_connection(self, connection: Connection) -> None:
         self.connection = connection
+        self._lost = asyncio.Event()
         connection.once(connection.EVENT_DISCONNECTION, lambda reason: self._on_lost(connection))
 
     def _on_lost(self, connection: Connection) -> None:
         if self.connection is connection:
             self.connection = None
+            self._lost.set()
             self.start(self._return())
 
     async def _return(self) -> None:
         await asyncio.sleep(BACK_AFTER_S)
         if self.connection is None and self.has_unread():
             await self.advertise()
+
+    async def confirmed(self, send: Callable[[Connection], Awaitable[None]]) -> None:
+        """Send one value and return when it has arrived; raise ConnectionError at once when the link breaks."""
+        connection, lost = self.connection, self._lost
+        if connection is None:
+            raise ConnectionError("nobody listens any more")
+        sending, losing = asyncio.ensure_future(send(connection)), asyncio.ensure_future(lost.wait())
+        both: set[asyncio.Future[Any]] = {sending, losing}
+        try:
+            await asyncio.wait(both, timeout=CONFIRM_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done() or lost.is_set():
+                raise ConnectionError("the link broke")
+            sending.result()
+        finally:
+            sending.cancel()
+            losing.cancel()
 
     async def hang_up(self) -> None:
         """End the connection from the meter's side."""
@@ -249,14 +270,17 @@ class PressureMeter(Peripheral):
         async with self._sending:
             while self.model.memory and self.connection is not None:
                 oldest = self.model.memory[0]
-                async with asyncio.timeout(CONFIRM_WITHIN_S):
-                    await self.device.indicate_subscribers(self._measurement, oldest.packet())
+                packet = oldest.packet()
+                await self.confirmed(partial(self._indicate, packet))
                 self.sent += 1
                 if self._vanish:  # the confirmation is lost with the link: the same packet comes again
                     self._vanish = False
                     break
                 self.model.memory.remove(oldest)
             await self.hang_up()
+
+    async def _indicate(self, packet: bytes, connection: Connection) -> None:
+        await self.device.indicate_subscriber(connection, self._measurement, packet)
 
 
 class GlucoseMeter(Peripheral):
@@ -318,12 +342,12 @@ class GlucoseMeter(Peripheral):
             self._is_busy = False
 
     async def _send(self, characteristic: str, value: bytes) -> None:
-        if self.connection is None:
-            raise ConnectionError("nobody listens any more")
-        async with asyncio.timeout(CONFIRM_WITHIN_S):
-            if characteristic == ACCESS:
-                await self.device.indicate_subscribers(self._access, value)
-                return
-            self.sent += characteristic == MEASUREMENT
-            target = self._measurement if characteristic == MEASUREMENT else self._context
-            await self.device.notify_subscribers(target, value)
+        self.sent += characteristic == MEASUREMENT
+        await self.confirmed(partial(self._pass_on, characteristic, value))
+
+    async def _pass_on(self, characteristic: str, value: bytes, connection: Connection) -> None:
+        if characteristic == ACCESS:
+            await self.device.indicate_subscriber(connection, self._access, value)
+            return
+        target = self._measurement if characteristic == MEASUREMENT else self._context
+        await self.device.notify_subscriber(connection, target, value)

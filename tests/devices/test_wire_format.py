@@ -102,7 +102,9 @@ def test_two_equal_packets_without_time_stamp_are_two_readings_of_a_visit() -> N
     keys = {wire.reading_key("m", "2a35", b"\x00", "visit", ordinal, False) for ordinal in (1, 2)}
 
     assert len(keys) == 2
-    assert wire.reading_key("m", "2a35", b"\x00", "visit", 1, True) == wire.reading_key("m", "2a35", b"\x00", "", 2, True)
+    assert wire.reading_key("m", "2a35", b"\x00", "visit", 1, True) == wire.reading_key(
+        "m", "2a35", b"\x00", "", 2, True
+    )
 
 
 def test_golden_join_is_read_and_written() -> None:

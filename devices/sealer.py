@@ -1,0 +1,120 @@
+"""The worker between journal and outbox: decode, judge, place in time and visit, seal, append. No clock, no radio."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from devices import profiles, wire
+from devices.errors import DecodeError
+from devices.journal import DUPLICATE, NEW, SEALED, UNDECODABLE, UNUSED, Connection, Journal, JournalError, Packet
+from devices.outbox import Outbox
+from devices.plausibility import judge
+from devices.records import CONTEXT, MEASUREMENT_KINDS, build_record, meter_time, place_in_time
+from devices.session import Expected, Session, belongs
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sealer:
+    """Turns new packets into sealed items. `ingest_key` is asked each time, since an order may change it."""
+
+    journal: Journal
+    outbox: Outbox
+    session: Session
+    ingest_key: Callable[[], wire.PublicKey]
+    source: str
+    zone: tzinfo
+
+    def seal_new(self) -> int:
+        """Seal what can be sealed now and return how many packets were settled. Raises JournalError."""
+        packets = self.journal.new_packets()
+        return sum(self._settle(packet, packets) for packet in packets)
+
+    def _settle(self, packet: Packet, packets: list[Packet]) -> bool:
+        try:
+            state = self._seal(packet, packets)
+        except DecodeError as error:
+            log.warning("packet %d cannot be read: %s", packet.no, error.code)
+            state = UNDECODABLE
+        except JournalError:
+            raise
+        except Exception as error:  # one packet that nobody foresaw must not hold up all after it
+            log.error("packet %d failed: %s", packet.no, type(error).__name__)
+            state = UNDECODABLE
+        if state in (UNDECODABLE, UNUSED):
+            self.journal.settle_packet(packet.no, state)
+        return state != NEW
+
+    def _seal(self, packet: Packet, packets: list[Packet]) -> str:
+        connection = self.journal.connection(packet.connection_id)
+        kind = MEASUREMENT_KINDS.get(packet.characteristic)
+        if kind is None:
+            return self._settle_context(packet, connection)
+        decoded = profiles.decode(packet.characteristic, packet.raw, connection.model)
+        context = None
+        if decoded.get("context_follows"):
+            context = _context_of(decoded["sequence_number"], packet, packets, connection.model)
+            if context is None and connection.ended_at is None:
+                return NEW  # it may still come; the end of the connection wakes us again
+        return self._append(packet, connection, kind, decoded, context)
+
+    def _settle_context(self, packet: Packet, connection: Connection) -> str:
+        """A context is settled with its measurement; alone it is of use until the connection ends."""
+        return NEW if packet.characteristic == CONTEXT and connection.ended_at is None else UNUSED
+
+    def _append(
+        self, packet: Packet, connection: Connection, kind: str, decoded: dict[str, object], context: Packet | None
+    ) -> str:
+        received_at = wire.parse_iso(packet.received_at)
+        visit = self.session.visit(packet.visit_id) if packet.visit_id else None
+        expected = self.session.expected(visit.visit_id, kind) if visit else Expected(0, None)
+        stamp = meter_time(kind, decoded)
+        placed = place_in_time(kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone)
+        visit_id = visit.visit_id if visit and belongs(visit, placed.effective_at) else None
+        # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
+        ordinal = expected.ordinal if visit_id else packet.no
+        verdict = judge(kind, decoded)
+        raw_context = context.raw if context else None
+        record = build_record(
+            packet,
+            connection,
+            kind,
+            decoded,
+            raw_context,
+            placed,
+            ordinal,
+            self.source,
+            verdict.verdict,
+            tuple(verdict.reasons),
+        )
+        key = wire.reading_key(
+            connection.enrolment_id, packet.characteristic, packet.raw, visit_id, ordinal, stamp is not None
+        )
+        with self.journal.transaction():
+            is_new = self.outbox.append_reading(
+                key, visit_id, packet.received_at, self.ingest_key(), wire.to_bytes(record)
+            )
+            self.journal.settle_packet(packet.no, SEALED if is_new else DUPLICATE)
+            if context is not None:
+                self.journal.settle_packet(context.no, SEALED if is_new else DUPLICATE)
+            if is_new and visit_id:
+                self.session.note_taken(visit_id, kind, ordinal)
+        log.info("packet %d: %s, %s", packet.no, "sealed" if is_new else "known already", placed.quality)
+        return SEALED
+
+
+def _context_of(number: object, packet: Packet, packets: list[Packet], model: str | None) -> Packet | None:
+    """Return the context that came with a glucose measurement: same connection, same sequence number."""
+    for other in packets:
+        if other.characteristic != CONTEXT or other.connection_id != packet.connection_id:
+            continue
+        try:
+            if profiles.decode(CONTEXT, other.raw, model)["sequence_number"] == number:
+                return other
+        except DecodeError:
+            continue  # settled as undecodable at its own turn
+    return None
