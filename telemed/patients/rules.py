@@ -1,0 +1,92 @@
+"""What makes a person's data right: SNILS, policy number, names, birth dates. Pure; errors are codes per field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+
+PURPOSES = ("care", "telemedicine", "delivery", "notifications")
+CONSENT_VERSION = "2026-1"
+LANGUAGES = ("ru", "be", "en")
+TYPE_SIZES = ("normal", "large", "huge")
+SEXES = ("female", "male")
+NAME = re.compile(r"[^\W\d_]+(?:[ '’\-][^\W\d_]+)*")
+NAME_MAX = 60
+ADDRESS_MAX = 200
+EARLIEST_BIRTH = date(1900, 1, 1)
+SNILS_UNCHECKED_UP_TO = 1_001_998  # numbers up to 001-001-998 carry no check number
+
+
+def digits(text: str | None) -> str:
+    """Return the digits of a typed number."""
+    return re.sub(r"\D", "", text or "")
+
+
+def snils_is_right(text: str) -> bool:
+    """Tell whether 11 digits are a SNILS: weights 9 to 1 on the first nine, sum mod 101, 100 counts as 00."""
+    number = digits(text)
+    if len(number) != 11:
+        return False
+    if int(number[:9]) <= SNILS_UNCHECKED_UP_TO:
+        return True
+    total = sum(int(digit) * weight for digit, weight in zip(number[:9], range(9, 0, -1), strict=True))
+    return total % 101 % 100 == int(number[9:])
+
+
+def policy_looks_right(text: str) -> bool:
+    """Tell whether 16 digits pass Luhn's check; not confirmed as the official rule, so only a warning."""
+    number = digits(text)
+    doubled = [int(d) * (2 if place % 2 else 1) for place, d in enumerate(reversed(number))]
+    return len(number) == 16 and sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
+
+
+def name_code(text: str, *, needed: bool) -> str | None:
+    """Return what is wrong with a part of a name, or None."""
+    if not text:
+        return "required" if needed else None
+    if len(text) > NAME_MAX:
+        return "too_long"
+    return None if NAME.fullmatch(text) else "name_invalid"
+
+
+def birth_date_code(born: date | None, today: date) -> str | None:
+    """Return what is wrong with a birth date, or None."""
+    if born is None:
+        return "required"
+    if born > today:
+        return "date_in_future"
+    return "date_too_early" if born < EARLIEST_BIRTH else None
+
+
+def identity_faults(identity: Mapping[str, str], born: date | None, today: date) -> dict[str, str]:
+    """Return the wrong fields of an identity with their codes."""
+    faults = {
+        "family_name": name_code(identity.get("family_name", ""), needed=True),
+        "given_name": name_code(identity.get("given_name", ""), needed=True),
+        "patronymic": name_code(identity.get("patronymic", ""), needed=False),
+        "birth_date": birth_date_code(born, today),
+        "sex": None if identity.get("sex") in SEXES else "required",
+    }
+    snils, policy = identity.get("snils", ""), identity.get("policy", "")
+    if snils and not snils_is_right(snils):
+        faults["snils"] = "snils_check_digit"
+    if policy and len(digits(policy)) != 16:
+        faults["policy"] = "policy_invalid"
+    return {name: code for name, code in faults.items() if code}
+
+
+def full_name(identity: Mapping[str, str]) -> str:
+    """Return family name, given name, patronymic."""
+    parts = (identity.get("family_name"), identity.get("given_name"), identity.get("patronymic"))
+    return " ".join(part for part in parts if part)
+
+
+def name_and_birth(identity: Mapping[str, str], born: date) -> str:
+    """Return the text under which a full name and birth date are indexed."""
+    return f"{full_name(identity)}|{born.isoformat()}"
+
+
+def masked_phone(phone: str) -> str:
+    """Return a phone number of which only the last two digits are shown."""
+    return f"… {phone[-2:]}" if phone else ""
