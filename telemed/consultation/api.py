@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import Field
 
 from telemed.clock import iso
-from telemed.consultation import rules, service
+from telemed.consultation import rules, service, service_call
 from telemed.consultation.media_client import MediaClient
 from telemed.errors import Unavailable
 from telemed.web.body import Body, read_json
@@ -65,7 +65,7 @@ def save_note(case_id: UUID) -> ResponseReturnValue:
 @guard("consultation.chat")
 def read_messages(case_id: UUID) -> ResponseReturnValue:
     """Give the chat of a case."""
-    found = service.messages(services(), who(), case_id)
+    found = service_call.messages(services(), who(), case_id)
     return jsonify(
         {"messages": [{"id": m.id, "role": m.author_role, "at": iso(m.at), "text": m.text} for m in found]}
     )  # fmt: skip
@@ -76,7 +76,7 @@ def read_messages(case_id: UUID) -> ResponseReturnValue:
 def write_message(case_id: UUID) -> ResponseReturnValue:
     """Write a line of chat; the same message_id is stored once."""
     body = read_json(MessageBody)
-    return jsonify({"id": service.write_message(services(), who(), case_id, body.text, body.message_id)})
+    return jsonify({"id": service_call.write_message(services(), who(), case_id, body.text, body.message_id)})
 
 
 @api.post("/api/v1/line-checks")
@@ -94,7 +94,7 @@ def line_check_result(check_id: UUID) -> ResponseReturnValue:
     result = _media().line_check_result(str(check_id))
     branch_id = who().branch_id
     if result is not None and branch_id is not None and who().role == "clerk":
-        service.record_line_check(services(), who(), branch_id, result)
+        service_call.record_line_check(services(), who(), branch_id, result)
     return jsonify({"result": result})
 
 

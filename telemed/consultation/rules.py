@@ -17,6 +17,7 @@ STEPS: Mapping[str, frozenset[str]] = {
     "ended": frozenset(),
     "abandoned": frozenset(),
 }
+WITH_DOCTOR = ("taken", "in_call")
 OUTCOMES = ("treated", "advised", "referred", "emergency", "not_reached")
 MODES = ("video", "voice_photos", "telephone")
 NOTE_FIELDS = ("complaint", "findings", "assessment", "plan")

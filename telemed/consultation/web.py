@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from telemed.consultation import rules, service
 from telemed.errors import Conflict, Invalid
+from telemed.web import words
 from telemed.web.guard import guard, services, who
 
 pages = Blueprint("consultation", __name__)
@@ -30,8 +31,11 @@ def take(case_id: UUID) -> ResponseReturnValue:
 @guard("consultation.end")
 def give_back(case_id: UUID) -> ResponseReturnValue:
     """Return a case to the queue."""
-    service.give_back(services(), who(), case_id)
-    flash("The case is in the queue again.", "ok")
+    try:
+        service.give_back(services(), who(), case_id)
+        flash("The case is in the queue again.", "ok")
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
     return redirect(url_for("doctor.desk"))
 
 
@@ -44,9 +48,10 @@ def save_note(case_id: UUID) -> ResponseReturnValue:
     try:
         service.save_note(services(), who(), case_id, note, int(base) if base.isdecimal() else 0)
         flash("The note is saved.", "ok")
-    except Conflict:
-        flash("The note was saved in another window meanwhile. Please look at it and write again what is missing.", "warn")
-        return redirect(url_for("doctor.case", case_id=case_id))
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+    except Invalid:
+        flash("A field of the note is too long: at most 4000 characters.", "warn")
     return redirect(url_for("doctor.case", case_id=case_id))
 
 
@@ -59,5 +64,8 @@ def end(case_id: UUID) -> ResponseReturnValue:
     except Invalid as error:
         flash("Choose an outcome." if "outcome" in error.fields else "Write an assessment before you end.", "warn")
         return redirect(url_for("doctor.case", case_id=case_id) + "#note")
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        return redirect(url_for("doctor.desk"))
     flash("The consultation is ended and stored.", "ok")
     return redirect(url_for("doctor.desk"))

@@ -50,6 +50,7 @@ class Live:
         self.rooms: dict[str, Room] = {}
         self.actions: dict[str, str] = {}
         self.sockets: set[str] = set()
+        self._farewells: list[Callable[[str], Any]] = []
         self._count = threading.Lock()
         io.on_event("connect", self._connect)
         io.on_event("disconnect", self._disconnect)
@@ -71,6 +72,10 @@ class Live:
     def room(self, kind: str, action: str, subject: FindSubject) -> None:
         """Allow pages to watch `<kind>:<id>` when their user may do `action` on the subject."""
         self.rooms[kind] = Room(action, subject)
+
+    def on_disconnect(self, farewell: Callable[[str], Any]) -> None:
+        """Call `farewell(sid)` for each socket that goes."""
+        self._farewells.append(farewell)
 
     def push(self, name: str, document: dict[str, Any], room: str) -> None:
         """Send ids to everybody in `room`, in every server process."""
@@ -95,6 +100,8 @@ class Live:
     def _disconnect(self, _reason: Any = None) -> None:
         with self._count:
             self.sockets.discard(_sid())
+        for farewell in self._farewells:
+            farewell(_sid())
 
     def _who(self) -> Principal:
         return who_is(self.services, request.cookies.get(COOKIE))

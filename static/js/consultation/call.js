@@ -27,7 +27,7 @@ function begin(box) {
       return say(word("no_camera"), "error");
     }
     part("local").srcObject = stream;
-    const { ice_servers: iceServers } = await line.ask("call:join", { call_id: box.dataset.call }).catch(() => ({ ice_servers: [] }));
+    const { ice_servers: iceServers } = await line.ask("call:servers", { call_id: box.dataset.call }).catch(() => ({ ice_servers: [] }));
     call = createCall({
       socket: line.socket, callId: box.dataset.call, polite: role === "clerk", iceServers, localStream: stream,
       onRemoteTrack: (_track, remote) => { part("remote").srcObject = remote; },

@@ -1,0 +1,59 @@
+"""Who belongs to a case: the `care` relation, and what a decision about a case looks at."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from telemed.access.relations import Principal, Relation, Subject
+from telemed.booking.models import Booking
+from telemed.clock import Clock
+from telemed.consultation import rules
+from telemed.consultation.models import Consultation
+from telemed.errors import NotFound
+from telemed.services import Services
+
+
+def relations(clock: Clock) -> tuple[Relation, ...]:
+    """Return `care`: the doctor's own case of that patient, open or ended within 30 days, or a booking around now."""
+
+    def patients_of(who: Principal) -> Select[Any]:
+        now = clock()
+        cases = select(Consultation.patient_id).where(
+            Consultation.doctor_id == who.id,
+            or_(Consultation.ended_at.is_(None), Consultation.ended_at >= now - rules.CARE_AFTER),
+        )
+        booked = select(Booking.patient_id).where(
+            Booking.doctor_id == who.id,
+            Booking.status.in_(("booked", "arrived", "done")),
+            Booking.starts_at.between(now - rules.CARE_AFTER, now + rules.CARE_BEFORE),
+        )
+        return select(cases.union(booked).subquery().c.patient_id)
+
+    def holds(tx: Session, who: Principal, subject: Subject) -> bool:
+        if who.role != "doctor" or subject.patient_id is None:
+            return False
+        cared_for = patients_of(who).subquery()
+        return tx.scalar(select(cared_for).where(cared_for.c.patient_id == subject.patient_id).limit(1)) is not None
+
+    return (Relation("care", holds, patients_of),)
+
+
+def find_subject(tx: Session, case_id: UUID) -> Subject:
+    """Return what a decision about this case looks at. Raises NotFound."""
+    case = tx.get(Consultation, case_id)
+    if case is None:
+        raise NotFound()
+    return Subject(
+        patient_id=case.patient_id, branch_id=case.branch_id, region_id=case.region_id, visit_id=case.visit_id,
+        consultation_id=case.id,
+    )  # fmt: skip
+
+
+def subject_of(services: Services, case_id: UUID) -> Subject:
+    """Return what a decision about this case looks at, before a use case begins. Raises NotFound."""
+    with services.db.read() as tx:
+        return find_subject(tx, case_id)

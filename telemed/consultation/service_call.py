@@ -1,0 +1,124 @@
+"""Use cases of the call: who belongs to it, its relay, its steps, the chat beside it, the line before it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from telemed.access.relations import Principal, Subject
+from telemed.branches import service as branches
+from telemed.consultation import rules
+from telemed.consultation.events import CallStarted, MessageWritten
+from telemed.consultation.models import CallStep, ChatMessage, Consultation
+from telemed.consultation.relations import subject_of
+from telemed.errors import Conflict, Invalid, NotFound
+from telemed.ids import new_id
+from telemed.services import Services
+
+TURN_LIFE_S = 3600
+
+
+def ice_servers(services: Services, case_id: UUID) -> list[dict[str, Any]]:
+    """Return the relay for one call: coturn's time-limited credentials, one hour. Empty without a relay."""
+    settings = services.settings
+    if not settings.turn_url:
+        return []
+    name = f"{int(services.clock().timestamp()) + TURN_LIFE_S}:{case_id}"
+    digest = hmac.new(settings.turn_secret.encode(), name.encode(), hashlib.sha1).digest()
+    return [{"urls": [settings.turn_url], "username": name, "credential": base64.b64encode(digest).decode()}]
+
+
+def join_call(services: Services, who: Principal, case_id: UUID) -> str:
+    """Check on every event that `who` belongs to the call, and return the role in it. Raises Conflict after the end."""
+    with services.look(who, "consultation.join_call", subject_of(services, case_id)) as tx:
+        case = tx.get(Consultation, case_id)
+        assert case is not None
+        if case.state not in rules.WITH_DOCTOR:
+            raise Conflict("no_call_now")
+        if who.role == "doctor" and case.doctor_id != who.id:
+            raise NotFound()
+        return str(who.role)
+
+
+def note_call_step(services: Services, who: Principal, case_id: UUID, kind: str, reason: str | None = None) -> None:
+    """Record what happened in the call; the first `heard` on either side starts it."""
+    with services.act(who, "consultation.join_call", subject_of(services, case_id)) as tx:
+        case = tx.get(Consultation, case_id)
+        assert case is not None
+        now = services.clock()
+        tx.add(CallStep(id=new_id(), consultation_id=case_id, role=str(who.role), kind=kind, reason=reason, at=now))
+        if kind in rules.MODES:
+            case.mode = kind
+        if kind == "heard" and case.state == "taken":
+            case.state, case.call_started_at = "in_call", now
+            services.publish(tx, CallStarted(case.id, case.visit_id, case.branch_id, now))
+
+
+def note_first_heard(services: Services, who: Principal, case_id: UUID) -> None:
+    """Record once per side that it hears or sees the other: the sign of a call that really runs."""
+    with services.db.read() as tx:
+        case = tx.get(Consultation, case_id)
+        known = select(CallStep.id).where(
+            CallStep.consultation_id == case_id, CallStep.role == who.role, CallStep.kind == "heard"
+        )
+        if case is not None and case.taken_at is not None:  # a case given back begins anew with the next doctor
+            known = known.where(CallStep.at >= case.taken_at)
+        if tx.scalar(known.limit(1)) is not None:
+            return
+    note_call_step(services, who, case_id, "heard")
+
+
+def write_message(services: Services, who: Principal, case_id: UUID, text: str, message_id: UUID | None = None) -> UUID:
+    """Store a line of chat once and return its id."""
+    text = text.strip()
+    if not text or len(text) > rules.MESSAGE_MAX:
+        raise Invalid(fields={"text": "too_long" if text else "required"})
+    with services.act(who, "consultation.chat", subject_of(services, case_id)) as tx:
+        case = tx.get(Consultation, case_id)
+        assert case is not None
+        assert who.id is not None
+        if case.state not in rules.WITH_DOCTOR:
+            raise Conflict("no_call_now")
+        if message_id is not None and tx.get(ChatMessage, message_id) is not None:
+            return message_id
+        row = ChatMessage(
+            id=message_id or new_id(), consultation_id=case.id, patient_id=case.patient_id, author_id=who.id,
+            author_role=str(who.role), at=services.clock(), words_rev=0,
+        )  # fmt: skip
+        services.vault.seal(tx, row, "words", {"text": text})
+        tx.add(row)
+        services.publish(tx, MessageWritten(case.id, row.id, row.at))
+        return row.id
+
+
+@dataclass(frozen=True)
+class MessageView:
+    id: UUID
+    author_role: str
+    at: datetime
+    text: str
+
+
+def messages(services: Services, who: Principal, case_id: UUID) -> list[MessageView]:
+    """Return the chat of a case in order; audited."""
+    with services.act(who, "consultation.chat", subject_of(services, case_id)) as tx:
+        rows = tx.scalars(
+            select(ChatMessage).where(ChatMessage.consultation_id == case_id).order_by(ChatMessage.at, ChatMessage.id)
+        )
+        return [
+            MessageView(row.id, row.author_role, row.at, services.vault.open(tx, row, "words")["text"]) for row in rows
+        ]
+
+
+def record_line_check(services: Services, who: Principal, branch_id: UUID, result: dict[str, Any]) -> str:
+    """Keep a branch's line measurement; return its class."""
+    with services.act(who, "branch.check_line", Subject(branch_id=branch_id)) as tx:
+        branches.record_line_check(services, tx, branch_id, result)
+        return str(result["line_class"])
