@@ -1,7 +1,88 @@
-"""JSON of branches."""
+"""JSON for gateways: join and heartbeat."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import base64
+import binascii
+import json
+from typing import Any, Literal
+from uuid import UUID
+
+from flask import Blueprint, Response, jsonify, make_response, request
+from flask.typing import ResponseReturnValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from telemed.branches import service
+from telemed.errors import Invalid
+from telemed.web.body import read_json
+from telemed.web.guard import guard, services
 
 api = Blueprint("branches_api", __name__)
+
+
+class _Lenient(BaseModel):
+    """Newer gateways may say more than we know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class JoinBody(_Lenient):
+    protocol: Literal[1]
+    code: str = Field(max_length=40)
+    gateway_id: UUID
+    public_key: str = Field(max_length=64)
+    name: str = Field(default="", max_length=120)
+
+
+class MeterReport(_Lenient):
+    enrolment_id: UUID
+    manufacturer: str | None = Field(default=None, max_length=80)
+    model: str | None = Field(default=None, max_length=80)
+    serial: str | None = Field(default=None, max_length=80)
+    battery_pct: int | None = Field(default=None, ge=0, le=100)
+    drift_s: int | None = Field(default=None, ge=-(2**31), lt=2**31)
+    last_seen_at: AwareDatetime | None = None
+
+
+class Heartbeat(_Lenient):
+    protocol: Literal[1]
+    gateway_id: UUID
+    beat: int = Field(ge=1, lt=2**31)
+    last_order: int = Field(ge=0, lt=2**31)
+    queue: int = Field(ge=0, lt=2**31)
+    open_visit: UUID | None = None
+    radio: Literal["system", "simulated"]
+    status: str = Field(max_length=32, pattern=r"^[a-z_]+$")
+    version: str = Field(default="", max_length=32)
+    meters: list[MeterReport] = Field(default=[], max_length=50)
+
+
+@api.post("/api/v1/gateway/join")
+@guard("gateway.join", machine=True, body=JoinBody)
+def join() -> ResponseReturnValue:
+    """Register a gateway by its one-time code."""
+    body = read_json(JoinBody)
+    try:
+        public_key = base64.b64decode(body.public_key, validate=True)
+    except binascii.Error:
+        raise Invalid("body_invalid", fields={"public_key": "invalid"}) from None
+    return jsonify(service.join(services(), body.code, body.gateway_id, public_key, body.name))
+
+
+@api.post("/api/v1/gateway/heartbeat")
+@guard("gateway.heartbeat", machine=True, body=Heartbeat)
+def heartbeat() -> ResponseReturnValue:
+    """Take a gateway's state and give it its orders, signed."""
+    raw = request.get_data()
+    gateway = service.gateway_principal(services(), request.headers, request.method, request.path, raw)
+    document = service.heartbeat(services(), gateway, read_json(Heartbeat).model_dump())
+    return signed(document, raw)
+
+
+def signed(document: dict[str, Any], request_body: bytes) -> Response:
+    """Return a JSON answer with the server's signature over it and the request."""
+    answer = json.dumps(document, separators=(",", ":")).encode()
+    response = make_response(answer)
+    response.headers["Content-Type"] = "application/json"
+    response.headers.update(service.sign_answer(services(), request.path, request_body, answer))
+    return response

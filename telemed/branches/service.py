@@ -1,7 +1,410 @@
-"""Use cases of branches."""
+"""Use cases of branches: places, the gateway's joining and heartbeat, its orders, meters, the measured line."""
 
 from __future__ import annotations
 
-from telemed.access.relations import Relation
+import base64
+import binascii
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-RELATIONS: tuple[Relation, ...] = ()
+from sqlalchemy import Select, func, literal, select
+from sqlalchemy.orm import Session
+
+from telemed.access import audit
+from telemed.access.relations import NOBODY, Principal, Relation, Subject
+from telemed.branches import rules
+from telemed.branches.events import GatewayChanged, GatewayJoined, LineMeasured
+from telemed.branches.models import Branch, Gateway, GatewayOrder, JoinCode, Kit, LineCheck, Meter, Region
+from telemed.clock import iso
+from telemed.crypto import signing, tokens, wire
+from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
+from telemed.ids import new_id, parse_id
+from telemed.services import Services
+
+METER_KINDS = ("blood_pressure", "glucose")
+GATEWAY_HEADER, SIGNATURE_HEADER = "Telemed-Gateway", "Telemed-Signature"
+KEY_HEADER, ANSWER_SIGNATURE_HEADER = "Telemed-Server-Key", "Telemed-Server-Signature"
+
+
+# --- relations ----------------------------------------------------------------------------------------------------
+
+
+def _own_branch(_tx: Session, who: Principal, subject: Subject) -> bool:
+    return who.branch_id is not None and who.branch_id == subject.branch_id
+
+
+def _own_branches(who: Principal) -> Select[Any]:
+    return select(literal(who.branch_id))
+
+
+def _own_region(tx: Session, who: Principal, subject: Subject) -> bool:
+    if who.region_id is None:
+        return False
+    if subject.region_id is not None:
+        return subject.region_id == who.region_id
+    branch = tx.get(Branch, subject.branch_id) if subject.branch_id else None
+    return branch is not None and branch.region_id == who.region_id
+
+
+def _branches_of_region(who: Principal) -> Select[Any]:
+    return select(Branch.id).where(Branch.region_id == who.region_id)
+
+
+RELATIONS = (
+    Relation("own_branch", _own_branch, _own_branches),
+    Relation("own_region", _own_region, _branches_of_region),
+)
+
+
+# --- places -------------------------------------------------------------------------------------------------------
+
+
+def branch_of(tx: Session, branch_id: UUID) -> Branch:
+    """Return a branch. Raises NotFound."""
+    branch = tx.get(Branch, branch_id)
+    if branch is None:
+        raise NotFound()
+    return branch
+
+
+def is_open_at(branch: Branch, moment: datetime) -> bool:
+    """Tell whether a branch is open at a moment."""
+    return rules.is_open_at(branch.hours, branch.zone, moment)
+
+
+def place_of(services: Services, postal_index: str | None) -> tuple[UUID | None, UUID | None]:
+    """Return branch and region of a six-digit index; without one, the only region there is. Raises Invalid."""
+    with services.db.read() as tx:
+        if not postal_index:
+            regions = tx.scalars(select(Region.id).limit(2)).all()
+            return None, regions[0] if len(regions) == 1 else None
+        branch = tx.scalar(select(Branch).where(Branch.postal_index == postal_index))
+        if branch is None:
+            raise Invalid(fields={"branch": "not_found"})
+        return branch.id, branch.region_id
+
+
+def gateway_of(tx: Session, branch_id: UUID) -> Gateway | None:
+    """Return the branch's newest living gateway, or None."""
+    return tx.scalar(
+        select(Gateway)
+        .where(Gateway.branch_id == branch_id, Gateway.revoked_at.is_(None))
+        .order_by(Gateway.joined_at.desc())
+        .limit(1)
+    )
+
+
+@dataclass(frozen=True)
+class MeterView:
+    kind: str
+    name: str
+    model: str | None
+    serial: str | None
+    battery_pct: int | None
+    battery_low: bool
+    last_seen_at: datetime | None
+
+
+@dataclass(frozen=True)
+class BranchView:
+    """A branch with its equipment, as its clerk sees it. `light`: absent, silent, ok, or the reported problem."""
+
+    id: UUID
+    postal_index: str
+    name: str
+    place: str
+    zone: str
+    phone: str
+    is_open: bool
+    line_class: str | None
+    line_checked_at: datetime | None
+    light: str
+    gateway_id: UUID | None
+    gateway_seen_at: datetime | None
+    queue: int
+    radio: str
+    meters: list[MeterView]
+
+
+def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> BranchView:
+    """Return a branch and its equipment."""
+    with services.look(who, "branch.read", Subject(branch_id=branch_id)) as tx:
+        if branch_id is None:
+            raise NotFound()
+        branch, gateway, now = branch_of(tx, branch_id), gateway_of(tx, branch_id), services.clock()
+        meters = tx.scalars(
+            select(Meter).where(Meter.branch_id == branch_id, Meter.removed_at.is_(None)).order_by(Meter.kind)
+        )
+        return BranchView(
+            id=branch.id, postal_index=branch.postal_index, name=branch.name, place=branch.place, zone=branch.zone,
+            phone=branch.phone, is_open=is_open_at(branch, now), line_class=branch.line_class,
+            line_checked_at=branch.line_checked_at,
+            light=rules.light(gateway.status, gateway.last_seen_at, now) if gateway else "absent",
+            gateway_id=gateway.id if gateway else None, gateway_seen_at=gateway.last_seen_at if gateway else None,
+            queue=gateway.queue if gateway else 0, radio=gateway.radio if gateway else "system",
+            meters=[
+                MeterView(
+                    m.kind, m.name, m.model, m.serial, m.battery_pct,
+                    m.battery_pct is not None and m.battery_pct < rules.BATTERY_LOW_PCT, m.last_seen_at,
+                )
+                for m in meters
+            ],
+        )  # fmt: skip
+
+
+# --- joining ------------------------------------------------------------------------------------------------------
+
+
+def issue_join_code(services: Services, who: Principal, branch_id: UUID) -> str:
+    """Return a fresh one-time code with which a gateway joins the branch within 24 hours."""
+    with services.act(who, "branch.issue_join_code", Subject(branch_id=branch_id)) as tx:
+        return make_join_code(services, tx, branch_id, who.id)
+
+
+def make_join_code(services: Services, tx: Session, branch_id: UUID, issued_by: UUID | None = None) -> str:
+    """Store a one-time code and return it spelled in groups."""
+    code = "".join(secrets.choice(rules.ALPHABET) for _ in range(rules.CODE_LENGTH))
+    expires_at = services.clock() + rules.JOIN_CODE_LIFE
+    tx.add(
+        JoinCode(
+            id=new_id(), branch_id=branch_id, code_hash=tokens.token_hash(code), issued_by=issued_by,
+            expires_at=expires_at,
+        )
+    )  # fmt: skip
+    return rules.spelled(code)
+
+
+def join(services: Services, code: str, gateway_id: UUID, public_key: bytes, name: str) -> dict[str, Any]:
+    """Register a gateway by its one-time code and return what it pins. The same gateway may repeat its own join.
+    Raises Invalid(join_code_unknown | join_code_used | join_code_expired).
+    """
+    if len(public_key) != 32:
+        raise Invalid("batch_invalid", fields={"public_key": "invalid"})
+    with services.act(NOBODY, "gateway.join") as tx:
+        row = tx.scalar(select(JoinCode).where(JoinCode.code_hash == tokens.token_hash(rules.plain(code))))
+        gateway = tx.get(Gateway, gateway_id)
+        _refuse_code(services, row, gateway, public_key)
+        assert row is not None
+        branch, now = branch_of(tx, row.branch_id), services.clock()
+        if gateway is None:
+            row.used_at = now
+            gateway = Gateway(
+                id=gateway_id, branch_id=branch.id, name=name[:80], public_key=public_key, joined_at=now,
+                status="joined", radio="system", queue=0, beat=0, watermark=0, chain_hash=wire.CHAIN_START,
+            )  # fmt: skip
+            tx.add(gateway)
+            tx.flush()
+            services.publish(tx, GatewayJoined(gateway.id, branch.id, now))
+            _order_enrolments(services, tx, branch.id)
+        ingest, server = services.signer.key_for(tx, "ingest"), services.signer.key_for(tx, "server")
+        return {
+            "gateway_id": str(gateway.id), "branch_id": str(branch.id), "branch_name": branch.name,
+            "deployment_id": str(services.deployment_id), "epoch": str(services.epoch), "time": iso(now),
+            "ingest_key": {"id": str(ingest.id), "public_key": _b64(ingest.public_key)},
+            "server_key": {"id": str(server.id), "public_key": _b64(server.public_key)},
+            "ruleset": ruleset(services.demo), "demo": services.demo, "next_poll_s": rules.POLL_OPEN_S,
+        }  # fmt: skip
+
+
+def _refuse_code(services: Services, row: JoinCode | None, gateway: Gateway | None, public_key: bytes) -> None:
+    if row is None:
+        raise Invalid("join_code_unknown", fields={"code": "join_code_unknown"})
+    if row.used_at is not None and (gateway is None or gateway.public_key != public_key):
+        raise Invalid("join_code_used", fields={"code": "join_code_used"})
+    if row.used_at is None and gateway is not None:
+        raise Invalid("join_code_used", fields={"gateway_id": "join_code_used"})
+    if row.expires_at <= services.clock():
+        raise Invalid("join_code_expired", fields={"code": "join_code_expired"})
+
+
+def _order_enrolments(services: Services, tx: Session, branch_id: UUID) -> None:
+    """Tell a new gateway which meters the branch has."""
+    for meter in tx.scalars(select(Meter).where(Meter.branch_id == branch_id, Meter.removed_at.is_(None))):
+        body = {"enrolment_id": str(meter.id), "meter": meter.kind, "name": meter.name}
+        order_gateway(services, tx, branch_id, "enrol_meter", body)
+
+
+@lru_cache(maxsize=2)
+def ruleset(demo: bool) -> dict[str, Any]:
+    """Return the measurement protocol that gateways follow."""
+    path = Path(__file__).parent / "rulesets.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))["demo-1" if demo else "standard-1"])
+
+
+def revoke_gateway(services: Services, who: Principal, gateway_id: UUID) -> None:
+    """End a gateway's right to speak for its branch, at once."""
+    with services.db.read() as tx:
+        gateway = tx.get(Gateway, gateway_id)
+        if gateway is None:
+            raise NotFound()
+        subject = Subject(branch_id=gateway.branch_id)
+    with services.act(who, "branch.revoke_gateway", subject) as tx:
+        gateway = tx.get(Gateway, gateway_id)
+        assert gateway is not None
+        gateway.revoked_at = services.clock()
+        services.publish(tx, GatewayChanged(gateway.id, gateway.branch_id, "revoked", gateway.revoked_at))
+
+
+def enrol_meter(services: Services, who: Principal, kind: str, name: str) -> UUID:
+    """Add a meter to the branch's kit and tell the gateway to look for it. Raises Invalid."""
+    wrong = {}
+    if kind not in METER_KINDS:
+        wrong["kind"] = "required"
+    if not 1 <= len(name.strip()) <= 60:
+        wrong["name"] = "required" if not name.strip() else "too_long"
+    if wrong:
+        raise Invalid(fields=wrong)
+    with services.act(who, "branch.enrol_meter", Subject(branch_id=who.branch_id)) as tx:
+        assert who.branch_id is not None
+        kit = tx.scalar(select(Kit).where(Kit.branch_id == who.branch_id).limit(1))
+        if kit is None:
+            raise Conflict("no_kit")
+        meter = Meter(
+            id=new_id(), branch_id=who.branch_id, kit_id=kit.id, kind=kind, name=name.strip(),
+            enrolled_at=services.clock(),
+        )  # fmt: skip
+        tx.add(meter)
+        tx.flush()
+        body = {"enrolment_id": str(meter.id), "meter": kind, "name": meter.name}
+        order_gateway(services, tx, who.branch_id, "enrol_meter", body)
+        return meter.id
+
+
+# --- signed requests ----------------------------------------------------------------------------------------------
+
+
+def gateway_principal(
+    services: Services, headers: Mapping[str, str], method: str, path: str, body: bytes
+) -> Principal:  # fmt: skip
+    """Return the gateway that signed a request. Raises SignInNeeded(gateway_unknown | gateway_revoked |
+    signature_wrong).
+    """
+    gateway_id = parse_id(headers.get(GATEWAY_HEADER))
+    with services.db.read() as tx:
+        gateway = tx.get(Gateway, gateway_id) if gateway_id else None
+    if gateway is None:
+        raise SignInNeeded("gateway_unknown")
+    if gateway.revoked_at is not None:
+        raise SignInNeeded("gateway_revoked")
+    try:
+        signature = base64.b64decode(headers.get(SIGNATURE_HEADER, ""), validate=True)
+    except (binascii.Error, ValueError):
+        raise SignInNeeded("signature_wrong") from None
+    if not signing.verify(gateway.public_key, signature, wire.request_message(method, path, body)):
+        raise SignInNeeded("signature_wrong")
+    return Principal(id=gateway.id, role="gateway", display_name=gateway.name, branch_id=gateway.branch_id)
+
+
+def sign_answer(services: Services, path: str, request_body: bytes, answer_body: bytes) -> dict[str, str]:
+    """Return the headers by which a gateway knows that the answer is ours."""
+    with services.db.read() as tx:
+        key_id, signature = services.signer.sign_bytes(
+            tx, "server", wire.answer_message(path, request_body, answer_body)
+        )
+    return {KEY_HEADER: key_id, ANSWER_SIGNATURE_HEADER: _b64(signature)}
+
+
+def _b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+# --- heartbeat and orders -----------------------------------------------------------------------------------------
+
+
+def order_gateway(services: Services, tx: Session, branch_id: UUID, kind: str, body: dict[str, Any]) -> int | None:
+    """Store the next numbered order for the branch's gateway; None when it has none."""
+    gateway = gateway_of(tx, branch_id)
+    if gateway is None:
+        return None
+    last = tx.scalar(select(func.max(GatewayOrder.no)).where(GatewayOrder.gateway_id == gateway.id)) or 0
+    tx.add(
+        GatewayOrder(
+            id=new_id(), gateway_id=gateway.id, no=last + 1, kind=kind, body=body, created_at=services.clock()
+        )
+    )
+    tx.flush()
+    return last + 1
+
+
+def heartbeat(services: Services, who: Principal, beat: dict[str, Any]) -> dict[str, Any]:
+    """Take a gateway's state, return the orders it has not had. Raises Conflict("beat_replayed")."""
+    with services.db.write() as tx:
+        # Every two seconds from every branch: decided like all else, but audited only when something changed.
+        if not services.may(tx, who, "gateway.heartbeat", Subject(branch_id=who.branch_id)):
+            raise SignInNeeded("gateway_unknown")
+        gateway = tx.get(Gateway, who.id, with_for_update=True)
+        assert gateway is not None
+        if beat["beat"] <= gateway.beat:
+            raise Conflict("beat_replayed", beat=gateway.beat)
+        now = services.clock()
+        before = rules.light(gateway.status, gateway.last_seen_at, now)
+        gateway.beat, gateway.status, gateway.radio = beat["beat"], beat["status"], beat["radio"]
+        gateway.queue, gateway.last_seen_at = beat["queue"], now
+        changed = _note_meters(tx, gateway, beat["meters"]) or before != gateway.status
+        if changed:
+            subject = Subject(branch_id=gateway.branch_id)
+            audit.record(tx, now, who, "gateway.heartbeat", subject, allowed=True, reason="changed")
+            services.publish(tx, GatewayChanged(gateway.id, gateway.branch_id, gateway.status, now))
+        branch = branch_of(tx, gateway.branch_id)
+        return {
+            "epoch": str(services.epoch), "time": iso(now), "watermark": gateway.watermark,
+            "next_poll_s": rules.next_poll_s(
+                visit_is_open=beat["open_visit"] is not None, branch_is_open=is_open_at(branch, now),
+                demo=services.demo,
+            ),
+            "orders": _orders_after(tx, gateway.id, beat["last_order"]),
+        }  # fmt: skip
+
+
+def _orders_after(tx: Session, gateway_id: UUID, last: int) -> list[dict[str, Any]]:
+    rows = tx.scalars(
+        select(GatewayOrder)
+        .where(GatewayOrder.gateway_id == gateway_id, GatewayOrder.no > last)
+        .order_by(GatewayOrder.no)
+        .limit(50)
+    )
+    return [{"no": row.no, "kind": row.kind, **row.body} for row in rows]
+
+
+def _note_meters(tx: Session, gateway: Gateway, seen: list[dict[str, Any]]) -> bool:
+    """Write what the gateway knows of its meters into the registry; tell whether anything but the time changed."""
+    changed = False
+    for report in seen:
+        meter = tx.get(Meter, report["enrolment_id"])
+        if meter is None or meter.branch_id != gateway.branch_id:
+            continue
+        for name in ("manufacturer", "model", "serial", "battery_pct", "drift_s"):
+            if report.get(name) is not None and getattr(meter, name) != report[name]:
+                setattr(meter, name, report[name])
+                changed = True
+        if report.get("last_seen_at") is not None:
+            meter.last_seen_at = report["last_seen_at"]
+    return changed
+
+
+# --- the line -----------------------------------------------------------------------------------------------------
+
+
+def record_line_check(services: Services, tx: Session, branch_id: UUID, result: Mapping[str, Any]) -> None:
+    """Keep one measurement of the branch's line and its class, inside the caller's transaction."""
+    branch, now = branch_of(tx, branch_id), services.clock()
+
+    def whole(name: str) -> int:
+        return round(result.get(name) or 0)
+
+    tx.add(
+        LineCheck(
+            id=new_id(), branch_id=branch_id, at=now, rtt_ms=whole("rtt_ms"), up_kbit_s=whole("up_kbit_s"),
+            down_kbit_s=whole("down_kbit_s"), loss_up_pct=float(result.get("loss_up_pct") or 0),
+            loss_down_pct=float(result.get("loss_down_pct") or 0), line_class=str(result["line_class"]),
+        )
+    )  # fmt: skip
+    branch.line_class, branch.line_checked_at = str(result["line_class"]), now
+    services.publish(tx, LineMeasured(branch_id, branch.line_class, now))

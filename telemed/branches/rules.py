@@ -1,0 +1,47 @@
+"""Opening hours, join codes, what a status light says, how often a gateway asks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+JOIN_CODE_LIFE = timedelta(hours=24)
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0, 1, which are misread
+CODE_LENGTH = 12
+SILENT_AFTER = timedelta(seconds=90)
+POLL_DEMO_VISIT_S, POLL_OPEN_S, POLL_CLOSED_S = 0.5, 2.0, 10.0
+BATTERY_LOW_PCT = 20
+
+
+def is_open_at(hours: Mapping[str, Sequence[str]], zone: str, moment: datetime) -> bool:
+    """Tell whether a branch is open at a moment; hours are in its own zone, keyed "1" (Monday) to "7"."""
+    there = moment.astimezone(ZoneInfo(zone))
+    span = hours.get(str(there.isoweekday()))
+    if not span:
+        return False
+    return time.fromisoformat(span[0]) <= there.time() < time.fromisoformat(span[1])
+
+
+def spelled(code: str) -> str:
+    """Return a join code in groups of four."""
+    return "-".join(code[at : at + 4] for at in range(0, len(code), 4))
+
+
+def plain(typed: str) -> str:
+    """Return a typed join code without groups and case."""
+    return "".join(letter for letter in typed.upper() if letter.isalnum())
+
+
+def light(status: str, last_seen_at: datetime | None, now: datetime) -> str:
+    """Return the one word of the gateway's light: ok, silent, or the problem it reports."""
+    if last_seen_at is None or now - last_seen_at > SILENT_AFTER:
+        return "silent"
+    return status
+
+
+def next_poll_s(*, visit_is_open: bool, branch_is_open: bool, demo: bool) -> float:
+    """Return after how many seconds the gateway asks again."""
+    if visit_is_open and demo:
+        return POLL_DEMO_VISIT_S
+    return POLL_OPEN_S if visit_is_open or branch_is_open else POLL_CLOSED_S
