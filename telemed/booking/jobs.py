@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from telemed.booking import service
+from telemed.db import Tx
+from telemed.services import Services
 
 
-def release_expired_holds(services: Any, tx: Any) -> None:
-    """Not written yet."""
+def release_expired_holds(services: Services, tx: Tx) -> None:
+    """Give back slots whose hold is over."""
+    service.release_expired_holds(services, tx)

@@ -1,0 +1,64 @@
+"""Cells, slots, and the life of a booking and an invitation. Pure.
+
+    held -> booked -> arrived -> done         the usual way
+    held | booked -> cancelled                given up; its cells are free again
+    booked -> no_show                         the day is over and nobody came
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+CELL_S = 300
+HOLD = timedelta(minutes=3)
+NOTICE = timedelta(minutes=10)
+ATTEMPTS_MAX = 3
+STEPS: Mapping[str, frozenset[str]] = {
+    "held": frozenset({"booked", "cancelled"}),
+    "booked": frozenset({"arrived", "cancelled", "no_show"}),
+    "arrived": frozenset({"done"}),
+    "done": frozenset(),
+    "cancelled": frozenset(),
+    "no_show": frozenset({"arrived"}),
+}
+LIVING = ("held", "booked", "arrived")
+REASONS = ("check_up", "hypertension", "diabetes", "after_hospital", "other")
+OUTCOMES = ("booked", "refused", "not_reached")
+REFUSALS = ("feels_well", "has_doctor", "cannot_come", "does_not_trust", "no_time", "other")
+
+
+def may_go(status: str, to: str) -> bool:
+    """Tell whether a booking may step from one status to another."""
+    return to in STEPS[status]
+
+
+def cells(starts_at: datetime, ends_at: datetime) -> range:
+    """Return the 5-minute cells of UTC epoch that a stretch of time touches."""
+    first = int(starts_at.timestamp()) // CELL_S
+    return range(first, -(-int(ends_at.timestamp()) // CELL_S))
+
+
+def occupied(resources: Iterable[UUID], starts_at: datetime, ends_at: datetime) -> list[tuple[UUID, int]]:
+    """Return every (resource, cell) of a booking, sorted: two rivals then lock in the same order."""
+    return sorted((resource, cell) for resource in resources for cell in cells(starts_at, ends_at))
+
+
+def slots(starts_at: datetime, ends_at: datetime, minutes: int) -> list[tuple[datetime, datetime]]:
+    """Return the whole slots of a shift."""
+    length, found = timedelta(minutes=minutes), []
+    while starts_at + length <= ends_at:
+        found.append((starts_at, starts_at + length))
+        starts_at += length
+    return found
+
+
+def is_free(taken: set[tuple[UUID, int]], resources: Sequence[UUID], starts_at: datetime, ends_at: datetime) -> bool:
+    """Tell whether no resource is taken in any cell of the stretch."""
+    return not any(pair in taken for pair in occupied(resources, starts_at, ends_at))
+
+
+def rests(attempts: int, outcome: str | None) -> bool:
+    """Tell whether an invitation is over: answered, or tried often enough."""
+    return outcome in ("booked", "refused") or attempts >= ATTEMPTS_MAX
