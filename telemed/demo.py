@@ -24,6 +24,7 @@ from telemed.db import Tx
 from telemed.demo_region import DemoBranch, DemoPatient, DemoPerson, demo_id
 from telemed.errors import StartRefused
 from telemed.patients.models import Consent, Patient
+from telemed.patients.rules import CONSENT_VERSION, PURPOSES
 from telemed.pilot.models import JourneyFact
 from telemed.serve import only_one
 from telemed.services import Services
@@ -35,11 +36,9 @@ ROSTER_DAYS = 14
 SLOT_MINUTES = 15
 OPENS, CLOSES = "08:00", "20:00"
 # The first branch and its doctor work round the clock, so that the demo can be tried at any hour.
-ALL_DAY_HOURS = {str(day): ["00:00", "24:00"] for day in range(1, 8)}
+ALL_DAY_HOURS = {str(day): ["00:00", "23:59:59"] for day in range(1, 8)}
 HOURS = {**{str(day): [OPENS, CLOSES] for day in range(1, 7)}, "7": ["09:00", "15:00"]}
 METERS = {"blood_pressure": "SIM-BP", "glucose": "SIM-GL"}  # the names that the simulated meters advertise
-PURPOSES = ("care", "telemedicine", "delivery", "notifications")
-CONSENT_VERSION = "1"
 INVITED_SHARE = 0.1
 INVITATION_REASON = "pressure_control"
 
