@@ -1,7 +1,372 @@
-"""Use cases of checkup."""
+"""Use cases of the check-up: open a visit, ask before measuring, the series step by step, hand over to the doctor."""
 
 from __future__ import annotations
 
-from telemed.access.relations import Relation
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-RELATIONS: tuple[Relation, ...] = ()
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from telemed.access.relations import Principal, Relation, Subject
+from telemed.booking import service as booking
+from telemed.booking.models import Booking
+from telemed.branches import service as branches
+from telemed.branches.models import Corner
+from telemed.checkup import rules
+from telemed.checkup.events import MeasurementAsked, SymptomsAnswered, VisitClosed, VisitOpened, VisitReady
+from telemed.checkup.models import SeriesStep, Visit
+from telemed.errors import Conflict, Invalid, NotFound
+from telemed.ids import new_id
+from telemed.patients import service as patients
+from telemed.services import Services
+
+METER_KINDS = ("glucose", "blood_pressure")
+FAULTS = ("vanish", "wrong_clock", "hi", "irregular", "control_solution", "old_memory")
+
+
+# --- the open_visit relation --------------------------------------------------------------------------------------
+
+
+def _has_open_visit(tx: Session, who: Principal, subject: Subject) -> bool:
+    if who.branch_id is None or (subject.patient_id is None and subject.visit_id is None):
+        return False
+    about = Visit.id == subject.visit_id if subject.visit_id else Visit.patient_id == subject.patient_id
+    return tx.scalar(_living_visits(who).with_only_columns(Visit.id).where(about).limit(1)) is not None
+
+
+def _living_visits(who: Principal) -> Select[Any]:
+    return select(Visit.patient_id).where(Visit.branch_id == who.branch_id, Visit.state.in_(rules.LIVING))
+
+
+RELATIONS = (Relation("open_visit", _has_open_visit, _living_visits),)
+
+
+# --- open ---------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def protocols() -> dict[str, Any]:
+    """Return the measurement protocols by name."""
+    return dict(json.loads((Path(__file__).parent / "protocols.json").read_text(encoding="utf-8")))
+
+
+def open_visit(
+    services: Services, who: Principal, patient_id: UUID, branch_id: UUID, identified_by: str,
+    booking_id: UUID | None = None, visit_id: UUID | None = None,
+) -> UUID:  # fmt: skip
+    """Open a visit for an identified patient, plan its series, tell the gateway. The same `visit_id` twice is one
+    visit. Raises Conflict("corner_busy") while another visit is open at the corner, or "visit_open" for this patient.
+    """
+    if identified_by not in rules.IDENTIFIED_BY:
+        raise Invalid(fields={"identified_by": "required"})
+    patients.subject_of(services, patient_id)
+    with services.act(who, "visit.open", Subject(patient_id=patient_id, branch_id=branch_id)) as tx:
+        known = tx.get(Visit, visit_id) if visit_id else None
+        if known is not None:
+            return known.id
+        visit = _new_visit(services, tx, who, patient_id, branch_id, identified_by, booking_id, visit_id)
+        tx.add(visit)
+        tx.flush()
+        for kind, ordinal, not_before in rules.planned(protocols()[visit.protocol], visit.opened_at):
+            tx.add(
+                SeriesStep(
+                    id=new_id(), visit_id=visit.id, kind=kind, ordinal=ordinal, state="waiting", not_before=not_before
+                )
+            )  # fmt: skip
+        if booking_id is not None:
+            booking.mark_arrived(services, tx, booking_id)
+        branches.order_gateway(services, tx, branch_id, "open_visit", {"visit_id": str(visit.id)})
+        services.publish(tx, VisitOpened(visit.id, patient_id, branch_id, booking_id, visit.opened_at))
+        return visit.id
+
+
+def _new_visit(
+    services: Services, tx: Session, who: Principal, patient_id: UUID, branch_id: UUID, identified_by: str,
+    booking_id: UUID | None, visit_id: UUID | None,
+) -> Visit:  # fmt: skip
+    booked = booking.booking_of(tx, booking_id) if booking_id else None
+    if booking_id and (booked is None or booked.patient_id != patient_id or booked.branch_id != branch_id):
+        raise NotFound()
+    corner_id = booked.corner_id if booked else tx.scalar(select(Corner.id).where(Corner.branch_id == branch_id).limit(1))
+    busy = tx.scalar(
+        select(Visit).where(
+            Visit.state.in_(rules.LIVING), or_(Visit.corner_id == corner_id, Visit.patient_id == patient_id)
+        )
+    )
+    if busy is not None:
+        raise Conflict("visit_open" if busy.patient_id == patient_id else "corner_busy", visit_id=str(busy.id))
+    assert who.id is not None
+    gateway = branches.gateway_of(tx, branch_id)
+    return Visit(
+        id=visit_id or new_id(), kind="branch", state="open", booking_id=booking_id, patient_id=patient_id,
+        branch_id=branch_id, corner_id=corner_id, gateway_id=gateway.id if gateway else None,
+        protocol="demo-1" if services.demo else "standard-1", identified_by=identified_by, opened_by=who.id,
+        opened_at=services.clock(), answers_rev=0,
+    )  # fmt: skip
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+def answer_questions(services: Services, who: Principal, visit_id: UUID, answers: dict[str, Any]) -> bool:
+    """Store the answers before the numbers; tell whether one of them alone is an emergency. Raises Invalid."""
+    faults = rules.answer_faults(answers)
+    if faults:
+        raise Invalid(fields=faults)
+    with services.act(who, "visit.answer", subject_of(services, visit_id)) as tx:
+        visit = _living(tx, visit_id)
+        services.vault.seal(tx, visit, "answers", answers)
+        visit.answered_at = services.clock()
+        services.publish(tx, SymptomsAnswered(visit.id, visit.patient_id, visit.branch_id, visit.answered_at))
+    return rules.is_red_flag(answers.get("symptoms", ()))
+
+
+def read_answers(services: Services, tx: Session, visit: Visit) -> dict[str, Any]:
+    """Return the answers, inside the caller's audited transaction; {} before the questions."""
+    return services.vault.open(tx, visit, "answers")
+
+
+def answers_of(services: Services, who: Principal, visit_id: UUID) -> dict[str, Any]:
+    """Return the answers for doctor or patient; audited."""
+    with services.act(who, "visit.read_answers", subject_of(services, visit_id)) as tx:
+        visit = tx.get(Visit, visit_id)
+        assert visit is not None
+        return read_answers(services, tx, visit)
+
+
+# --- the series ---------------------------------------------------------------------------------------------------
+
+
+def next_step(tx: Session, visit_id: UUID) -> SeriesStep | None:
+    """Return the step whose turn it is, or None when the series is over."""
+    return tx.scalar(
+        select(SeriesStep)
+        .where(SeriesStep.visit_id == visit_id, SeriesStep.state.in_(("waiting", "asked", "repeat")))
+        .order_by(SeriesStep.not_before, SeriesStep.kind.desc(), SeriesStep.ordinal)
+        .limit(1)
+    )
+
+
+def ask_measurement(services: Services, who: Principal, visit_id: UUID, kind: str) -> int:
+    """Ask for the next measurement of a kind; return its ordinal. Raises Conflict("questions_first"), ("rest_first",
+    wait_s=...) or ("series_over").
+    """
+    with services.act(who, "visit.ask_measurement", subject_of(services, visit_id)) as tx:
+        visit, step = _ready_step(services, tx, visit_id, kind)
+        step.state, step.asked_at = "asked", services.clock()
+        body = {"visit_id": str(visit.id), "meter": kind, "ordinal": step.ordinal}
+        branches.order_gateway(services, tx, visit.branch_id, "take_series", body)
+        services.publish(tx, MeasurementAsked(visit.id, visit.branch_id, kind, step.ordinal, step.asked_at))
+        return step.ordinal
+
+
+def _ready_step(services: Services, tx: Session, visit_id: UUID, kind: str) -> tuple[Visit, SeriesStep]:
+    if kind not in METER_KINDS:
+        raise Invalid(fields={"kind": "required"})
+    visit = _living(tx, visit_id)
+    if visit.answered_at is None:
+        raise Conflict("questions_first")
+    step = tx.scalar(
+        select(SeriesStep)
+        .where(
+            SeriesStep.visit_id == visit_id, SeriesStep.kind == kind,
+            SeriesStep.state.in_(("waiting", "asked", "repeat")),
+        )
+        .order_by(SeriesStep.ordinal)
+        .limit(1)
+    )  # fmt: skip
+    if step is None:
+        raise Conflict("series_over")
+    wait = rules.wait_s(step.not_before, services.clock())
+    if wait:
+        raise Conflict("rest_first", wait_s=wait)
+    return visit, step
+
+
+def simulate(
+    services: Services, who: Principal, visit_id: UUID, kind: str, values: dict[str, Any] | None = None,
+    fault: str | None = None,
+) -> None:  # fmt: skip
+    """Let the branch's simulated meter measure now; a demo deployment only."""
+    if not services.demo:
+        raise NotFound("no_such_page")
+    if fault is not None and fault not in FAULTS:
+        raise Invalid(fields={"fault": "invalid"})
+    ask_measurement(services, who, visit_id, kind)
+    with services.act(who, "visit.simulate", subject_of(services, visit_id)) as tx:
+        visit = _living(tx, visit_id)
+        body = {"meter": kind, "values": values, "fault": fault}
+        if branches.order_gateway(services, tx, visit.branch_id, "simulate", body) is None:
+            raise Conflict("no_gateway")
+
+
+def note_reading(services: Services, tx: Session, visit_id: UUID, kind: str, status: str, reading_id: UUID) -> bool:
+    """Mark the step that a stored reading fulfils; tell whether the series is complete with it. Called by readings
+    inside their transaction.
+    """
+    step = tx.scalar(
+        select(SeriesStep)
+        .where(
+            SeriesStep.visit_id == visit_id, SeriesStep.kind == kind,
+            SeriesStep.state.in_(("waiting", "asked", "repeat")),
+        )
+        .order_by(SeriesStep.ordinal)
+        .limit(1)
+    )  # fmt: skip
+    if step is None:
+        return False
+    now = services.clock()
+    step.state, step.done_at = rules.after(status), now
+    if step.state == "repeat":
+        return False
+    _space_the_next(tx, services, visit_id, kind, now)
+    tx.flush()
+    return next_step(tx, visit_id) is None
+
+
+def _space_the_next(tx: Session, services: Services, visit_id: UUID, kind: str, now: datetime) -> None:
+    """Keep the interval of the protocol between two measurements, from when the last one really came."""
+    visit = tx.get(Visit, visit_id)
+    if visit is None or kind != "blood_pressure":
+        return
+    interval = timedelta(seconds=protocols()[visit.protocol]["series"]["blood_pressure"]["interval_s"])
+    for step in tx.scalars(
+        select(SeriesStep).where(
+            SeriesStep.visit_id == visit_id, SeriesStep.kind == kind, SeriesStep.state == "waiting"
+        )
+    ):
+        step.not_before = max(step.not_before, now + interval)
+
+
+def skip_step(services: Services, who: Principal, visit_id: UUID, kind: str) -> None:
+    """Leave out the rest of one kind, e.g. because the patient cannot bear the cuff."""
+    with services.act(who, "visit.ask_measurement", subject_of(services, visit_id)) as tx:
+        _living(tx, visit_id)
+        for step in tx.scalars(select(SeriesStep).where(SeriesStep.visit_id == visit_id, SeriesStep.kind == kind)):
+            if step.state != "done":
+                step.state = "skipped"
+
+
+# --- finish and close ---------------------------------------------------------------------------------------------
+
+
+def finish(services: Services, who: Principal, visit_id: UUID) -> None:
+    """Hand the case to the doctors. Raises Conflict("questions_first")."""
+    with services.act(who, "visit.finish", subject_of(services, visit_id)) as tx:
+        visit = _living(tx, visit_id)
+        if visit.state == "ready":
+            return
+        if visit.answered_at is None:
+            raise Conflict("questions_first")
+        visit.state, visit.ready_at = "ready", services.clock()
+        services.publish(
+            tx, VisitReady(visit.id, visit.patient_id, visit.branch_id, visit.booking_id, visit.ready_at)
+        )  # fmt: skip
+
+
+def close_visit(services: Services, who: Principal, visit_id: UUID) -> None:
+    """End the visit: the corner is free, and the gateway gives no further reading to this patient."""
+    with services.act(who, "visit.close", subject_of(services, visit_id)) as tx:
+        visit = _living(tx, visit_id)
+        visit.state, visit.closed_at = "closed", services.clock()
+        if visit.booking_id is not None:
+            booking.mark_done(services, tx, visit.booking_id)
+        branches.order_gateway(services, tx, visit.branch_id, "close_visit", {"visit_id": str(visit.id)})
+        services.publish(tx, VisitClosed(visit.id, visit.patient_id, visit.branch_id, visit.closed_at))
+
+
+def _living(tx: Session, visit_id: UUID) -> Visit:
+    visit = tx.get(Visit, visit_id, with_for_update=True)
+    if visit is None:
+        raise NotFound()
+    if visit.state not in rules.LIVING:
+        raise Conflict("visit_closed")
+    return visit
+
+
+def subject_of(services: Services, visit_id: UUID) -> Subject:
+    """Return what a decision about a visit looks at. Raises NotFound."""
+    with services.db.read() as tx:
+        return find_subject(tx, visit_id)
+
+
+def find_subject(tx: Session, visit_id: UUID) -> Subject:
+    """Return what a decision about a visit looks at. Raises NotFound."""
+    visit = tx.get(Visit, visit_id)
+    if visit is None:
+        raise NotFound()
+    return Subject(patient_id=visit.patient_id, branch_id=visit.branch_id, visit_id=visit.id)
+
+
+# --- what the counter sees ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StepView:
+    kind: str
+    ordinal: int
+    state: str
+    wait_s: int
+
+
+@dataclass(frozen=True)
+class VisitView:
+    """A visit as the clerk sees it: what is done and what comes next, no clinical word."""
+
+    id: UUID
+    patient_id: UUID
+    branch_id: UUID
+    booking_id: UUID | None
+    state: str
+    protocol: str
+    is_demo: bool
+    opened_at: datetime
+    answered: bool
+    steps: list[StepView]
+    next: StepView | None
+
+    @property
+    def done(self) -> int:
+        return sum(step.state in ("done", "skipped") for step in self.steps)
+
+
+def visit_view(services: Services, who: Principal, visit_id: UUID) -> VisitView:
+    """Return a visit as its clerk sees it."""
+    with services.look(who, "visit.read", subject_of(services, visit_id)) as tx:
+        visit = tx.get(Visit, visit_id)
+        assert visit is not None
+        return _view(services, tx, visit)
+
+
+def visits_at(services: Services, who: Principal, branch_id: UUID) -> list[VisitView]:
+    """Return the branch's visits that are not closed."""
+    with services.look(who, "visit.read", Subject(branch_id=branch_id)) as tx:
+        rows = tx.scalars(select(Visit).where(Visit.branch_id == branch_id, Visit.state.in_(rules.LIVING)))
+        return [_view(services, tx, visit) for visit in rows]
+
+
+def _view(services: Services, tx: Session, visit: Visit) -> VisitView:
+    now = services.clock()
+    rows = tx.scalars(
+        select(SeriesStep)
+        .where(SeriesStep.visit_id == visit.id)
+        .order_by(SeriesStep.not_before, SeriesStep.kind.desc(), SeriesStep.ordinal)
+    )
+    steps = [StepView(row.kind, row.ordinal, row.state, rules.wait_s(row.not_before, now)) for row in rows]
+    return VisitView(
+        id=visit.id, patient_id=visit.patient_id, branch_id=visit.branch_id, booking_id=visit.booking_id,
+        state=visit.state, protocol=visit.protocol, is_demo=protocols()[visit.protocol]["demo"],
+        opened_at=visit.opened_at, answered=visit.answered_at is not None, steps=steps,
+        next=next((step for step in steps if step.state in ("waiting", "asked", "repeat")), None),
+    )  # fmt: skip
+
+
+def visit_of_booking(tx: Session, booking_id: UUID) -> Visit | None:
+    """Return the visit of a booking, or None."""
+    return tx.scalar(select(Visit).join(Booking, Booking.id == Visit.booking_id).where(Booking.id == booking_id))
