@@ -132,7 +132,10 @@ class Uplink:
         if response.status_code == 401:
             # An unknown gateway gets no signature. It costs nothing but time to believe it: nothing is marked as sent.
             raise Locked(_refusal(response.content).code)
-        self._check_signature(path, body, response)
+        if response.status_code != 409 or wire.SERVER_SIGNATURE_HEADER in response.headers:
+            self._check_signature(path, body, response)
+        # An unsigned "send again from there" is followed as well: at worst something is sent twice, which the server
+        # knows for a duplicate. Only signed answers mark items as sent or give orders.
         if response.status_code != 200:
             raise Refused(_refusal(response.content))
         return response.content

@@ -248,8 +248,14 @@ def test_a_restored_server_gets_everything_again_above_what_it_kept(tmp_path: Pa
     in_corner(tmp_path, story)
 
 
-def test_a_gap_at_the_server_is_filled(tmp_path: Path) -> None:
+def unsigned_refusal(response: web.Response) -> web.Response:
+    return unsigned(response) if response.status == 409 else response
+
+
+@pytest.mark.parametrize("forge", [None, unsigned_refusal])
+def test_a_gap_at_the_server_is_filled(tmp_path: Path, forge: Callable[[web.Response], web.Response] | None) -> None:
     async def story(corner: Corner) -> None:
+        corner.server.forge = forge
         async with corner.gateway():
             await corner.until_done()
             await corner.rig.pressure.take(None, None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from devices import sealing, wire
+from devices import profiles, sealing, wire
 
 CONTRACT = Path(__file__).resolve().parents[1] / "contract"
 
@@ -147,3 +147,11 @@ def test_golden_orders_come_sorted_with_their_facts() -> None:
 def test_an_answer_that_is_none_is_refused_by_a_typed_error(body: bytes) -> None:
     with pytest.raises(wire.WireError):
         wire.parse_heartbeat(body)
+
+
+def test_golden_records_are_what_the_decoders_say() -> None:
+    for step in golden("readings")["steps"]:
+        if record := step.get("record"):
+            decoded = profiles.decode(record["characteristic"], bytes.fromhex(record["raw"]))
+
+            assert json.loads(wire.to_bytes(decoded)) == record["decoded"]
