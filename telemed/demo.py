@@ -17,6 +17,7 @@ from telemed.access import audit
 from telemed.access.models import Account
 from telemed.access.relations import SYSTEM, Subject
 from telemed.booking.models import Doctor, Invitation, Shift
+from telemed.booking.rules import REASONS, REFUSALS
 from telemed.bootstrap import build_services
 from telemed.branches.models import Branch, Corner, Kit, Meter, Region
 from telemed.crypto import passwords
@@ -40,7 +41,8 @@ ALL_DAY_HOURS = {str(day): ["00:00", "23:59:59"] for day in range(1, 8)}
 HOURS = {**{str(day): [OPENS, CLOSES] for day in range(1, 7)}, "7": ["09:00", "15:00"]}
 METERS = {"blood_pressure": "SIM-BP", "glucose": "SIM-GL"}  # the names that the simulated meters advertise
 INVITED_SHARE = 0.1
-INVITATION_REASON = "pressure_control"
+# Of the invited: still to be called, called in vain once, said no.
+ANSWERS = ((None, 0.7), ("not_reached", 0.15), ("refused", 0.15))
 
 
 def seed(settings: Settings, branches: int = 12, patients: int = 40, seed: int = 1) -> None:
@@ -167,10 +169,12 @@ class _Seeder:
             if draw.random() >= INVITED_SHARE:
                 continue
             invitation_id = demo_id(self.seed, "invitation", person.id)
-            at = now - timedelta(days=draw.randrange(1, 6))
+            at = now - timedelta(days=draw.randrange(2, 6))
+            outcome = draw.choices([code for code, _ in ANSWERS], [share for _, share in ANSWERS])[0]
             yield Invitation(
-                id=invitation_id, patient_id=person.id, branch_id=branch.id, reason=INVITATION_REASON, created_at=at,
-                created_by=by, attempts=0,
+                id=invitation_id, patient_id=person.id, branch_id=branch.id, reason=draw.choice(REASONS), created_at=at,
+                created_by=by, outcome=outcome, refusal=draw.choice(REFUSALS) if outcome == "refused" else None,
+                attempts=1 if outcome else 0, outcome_at=at + timedelta(days=1) if outcome else None,
             )  # fmt: skip
             yield JourneyFact(
                 id=demo_id(self.seed, "fact", invitation_id), step="invited", about_id=invitation_id,
