@@ -6,7 +6,7 @@ has its own copy of the triage; tests/contract/triage-cases.json holds both to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,6 +36,7 @@ GLUCOSE_AMBER_UP_TO = 3.8
 GLUCOSE_AMBER_ABOVE = 13.9  # hyperglycaemia level 2
 GLUCOSE_YELLOW_FASTING_FROM = 7.0
 GLUCOSE_YELLOW_RANDOM_FROM = 11.1
+GLUCOSE_SHOWN_FROM, GLUCOSE_SHOWN_UP_TO = 1.1, 33.3  # meters say LO and HI outside
 PULSE_RED_BELOW, PULSE_RED_ABOVE = 40, 130
 PULSE_AMBER_BELOW, PULSE_AMBER_ABOVE = 50, 110
 SYSTOLIC_AMBER_FROM, DIASTOLIC_AMBER_FROM, SYSTOLIC_AMBER_BELOW = 180, 110, 90  # grade 3; hypotension
@@ -163,6 +164,19 @@ def quarantine_reason(
         return "outside_window"
     if span.closed_at is not None and effective_at > span.closed_at + WINDOW_AFTER:
         return "outside_window"
+    return None
+
+
+def glucose_beyond_the_meter(reasons: Collection[str]) -> float | None:
+    """Return a glucose just outside what meters can show for a HI or LO result, else None. HI and LO are no number,
+    yet the most urgent results there are. Control solution is not the patient's blood.
+    """
+    if "control_solution" in reasons:
+        return None
+    if "glucose_hi" in reasons:
+        return GLUCOSE_SHOWN_UP_TO + 0.1
+    if "glucose_lo" in reasons:
+        return GLUCOSE_SHOWN_FROM - 0.1
     return None
 
 

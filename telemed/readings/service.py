@@ -1,282 +1,31 @@
-"""Use cases of readings: judge a gateway's batch, show results, type in, triage, erase the quarantine."""
+"""Use cases of readings: show results, type in, triage, erase the quarantine. Batches are service_ingest.py."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import math
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
 from telemed.access.relations import SYSTEM, Principal, Relation, Subject
-from telemed.branches.models import Gateway, Meter
 from telemed.checkup import service as checkup
 from telemed.checkup.models import Visit
-from telemed.clock import iso, parse_iso
-from telemed.crypto import wire
-from telemed.crypto.envelope import Unsealable
-from telemed.errors import Conflict, Forbidden, Invalid, NotFound
+from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
 from telemed.readings import rules
-from telemed.readings.events import ReadingQuarantined, ReadingStored, SeriesComplete, TriageChanged
-from telemed.readings.models import QuarantinedItem, Reading, Transmission, Triage
-from telemed.readings.wire import Batch, BatchAnswer, Item, ItemResult, Record
+from telemed.readings.events import ReadingStored, SeriesComplete, TriageChanged
+from telemed.readings.models import QuarantinedItem, Reading, Triage
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
-KEEP_QUARANTINED = timedelta(hours=24)
 TYPED_LIMITS = {"systolic": (50, 300), "diastolic": (20, 200), "pulse": (20, 300), "glucose_mmol_l": (0.6, 33.3)}
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What becomes of one item. `patient_visit` is set when it enters that visit's record."""
-
-    status: str
-    code: str | None = None
-    record: Record | None = None
-    visit: Visit | None = None
-
-
-@dataclass
-class Known:
-    """What one batch needs to know, read once: visits, their spans, meters, keys that were seen before."""
-
-    visits: dict[UUID, Visit]
-    spans: dict[UUID, rules.VisitSpan]
-    meters: set[UUID]
-    keys: set[str]
-    events: set[UUID]
-    touched: dict[UUID, Visit] = field(default_factory=dict)
-
-
-# --- the gateway's side -------------------------------------------------------------------------------------------
-
-
-def ingest(services: Services, gateway: Principal, batch: Batch) -> BatchAnswer:
-    """Store a batch and return a judgement per item. A repeat is a duplicate; a gap, a broken chain or another epoch
-    refuses the whole batch with Conflict, so that the gateway knows from where to send again.
-    """
-    assert gateway.id is not None
-    if batch.gateway_id != gateway.id:
-        raise Forbidden("gateway_unknown")
-    with services.act(gateway, "reading.submit", Subject(branch_id=gateway.branch_id)) as tx:
-        row = tx.get(Gateway, gateway.id, with_for_update=True)
-        assert row is not None
-        if batch.epoch != str(services.epoch):
-            raise Conflict("epoch_changed", epoch=str(services.epoch), watermark=row.watermark)
-        fresh = _fresh_items(row, batch.items)
-        results = _repeated(tx, row, [item for item in batch.items if item.seq <= row.watermark])
-        results += _store_fresh(services, tx, row, fresh)
-        return BatchAnswer(
-            epoch=services.epoch, time=iso(services.clock()), watermark=row.watermark, results=results
-        )  # fmt: skip
-
-
-def _fresh_items(gateway: Gateway, items: Sequence[Item]) -> list[Item]:
-    """Return the items above the watermark, after checking that they continue the chain without a gap."""
-    if any(later.seq != earlier.seq + 1 for earlier, later in zip(items, items[1:], strict=False)):
-        raise Invalid("batch_invalid")
-    fresh = [item for item in items if item.seq > gateway.watermark]
-    if fresh and fresh[0].seq != gateway.watermark + 1:
-        raise Conflict("sequence_gap", expected=gateway.watermark + 1)
-    previous = gateway.chain_hash
-    for item in fresh:
-        document = item.model_dump(mode="json")
-        if item.prev != previous or item.hash != wire.chain_hash(str(gateway.id), str(gateway.branch_id), document):
-            raise Conflict("chain_broken", expected=gateway.watermark + 1)
-        previous = item.hash
-    return fresh
-
-
-def _repeated(tx: Session, gateway: Gateway, items: Sequence[Item]) -> list[ItemResult]:
-    """Judge items that are below the watermark: the same bytes are duplicates, others conflicts."""
-    if not items:
-        return []
-    stored = {
-        row.seq: row.hash
-        for row in tx.scalars(
-            select(Transmission).where(
-                Transmission.gateway_id == gateway.id, Transmission.seq.between(items[0].seq, items[-1].seq)
-            )
-        )
-    }
-    return [
-        ItemResult(seq=item.seq, event_id=item.event_id, status="duplicate")
-        if stored.get(item.seq) == item.hash
-        else ItemResult(seq=item.seq, event_id=item.event_id, status="conflict", code="other_bytes")
-        for item in items
-    ]
-
-
-def _store_fresh(services: Services, tx: Session, gateway: Gateway, items: Sequence[Item]) -> list[ItemResult]:
-    if not items:
-        return []
-    known = _look_up(tx, gateway, items)
-    results = []
-    for item in items:
-        judgement = _judge(services, tx, gateway, known, item)
-        if judgement.status == "accepted" and judgement.record is not None and judgement.visit is not None:
-            _store_reading(services, tx, item, judgement.record, judgement.visit)
-            known.touched[judgement.visit.id] = judgement.visit
-        elif judgement.status == "quarantined":
-            _quarantine(services, tx, gateway, item, judgement.code or "unknown")
-        _store_transmission(services, tx, gateway, known, item, judgement)
-        results.append(
-            ItemResult.model_validate(
-                {"seq": item.seq, "event_id": item.event_id, "status": judgement.status, "code": judgement.code}
-            )
-        )
-    gateway.watermark, gateway.chain_hash = items[-1].seq, items[-1].hash
-    for visit in known.touched.values():
-        triage_visit(services, tx, visit)
-    return results
-
-
-def _look_up(tx: Session, gateway: Gateway, items: Sequence[Item]) -> Known:
-    visit_ids = {item.visit_id for item in items if item.visit_id is not None}
-    visits = {visit.id: visit for visit in tx.scalars(select(Visit).where(Visit.id.in_(visit_ids)))}
-    meters = set(tx.scalars(select(Meter.id).where(Meter.branch_id == gateway.branch_id, Meter.removed_at.is_(None))))
-    keys = {item.reading_key for item in items if item.reading_key}
-    known_keys = set(tx.scalars(select(Reading.reading_key).where(Reading.reading_key.in_(keys))))
-    events = {item.event_id for item in items}
-    known_events = set(tx.scalars(select(Transmission.event_id).where(Transmission.event_id.in_(events))))
-    return Known(visits, _spans(tx, gateway, visit_ids), meters, known_keys, known_events)
-
-
-def _spans(tx: Session, gateway: Gateway, visit_ids: set[UUID]) -> dict[UUID, rules.VisitSpan]:
-    spans: dict[UUID, rules.VisitSpan] = {}
-    marks = tx.scalars(
-        select(Transmission)
-        .where(
-            Transmission.gateway_id == gateway.id,
-            Transmission.kind != "reading",
-            Transmission.visit_id.in_(visit_ids),
-        )
-        .order_by(Transmission.seq)
-    )
-    for mark in marks:
-        _mark(spans, mark.visit_id, mark.kind, mark.seq, mark.received_at)
-    return spans
-
-
-def _mark(spans: dict[UUID, rules.VisitSpan], visit_id: UUID | None, kind: str, seq: int, at: datetime) -> None:
-    if visit_id is None:
-        return
-    if kind == "visit_opened":
-        spans.setdefault(visit_id, rules.VisitSpan(seq, at))
-    elif (span := spans.get(visit_id)) is not None and span.closed_seq is None:
-        spans[visit_id] = rules.VisitSpan(span.opened_seq, span.opened_at, seq, at)
-
-
-def _judge(services: Services, tx: Session, gateway: Gateway, known: Known, item: Item) -> Judgement:
-    try:
-        received_at = parse_iso(item.received_at)
-    except ValueError:
-        return Judgement("rejected", "time_invalid")
-    if item.event_id in known.events:
-        return Judgement("conflict", "event_id_used")
-    known.events.add(item.event_id)
-    if item.kind != "reading":
-        _mark(known.spans, item.visit_id, item.kind, item.seq, received_at)
-        return Judgement("accepted")
-    if item.reading_key in known.keys:
-        return Judgement("duplicate", "reading_known")
-    record = _open(services, tx, gateway, item)
-    if isinstance(record, str):
-        return Judgement("rejected", record)
-    if record.source == "simulated" and not services.demo:
-        return Judgement("rejected", "simulated_refused")
-    visit = known.visits.get(item.visit_id) if item.visit_id else None
-    if visit is None:
-        return Judgement("quarantined", "no_visit")
-    reason = rules.quarantine_reason(
-        item.seq,
-        record.effective_at,
-        known.spans.get(visit.id),
-        meter_known=record.meter.enrolment_id in known.meters,
-        branch_matches=visit.branch_id == gateway.branch_id,
-    )
-    if reason:
-        return Judgement("quarantined", reason)
-    known.keys.add(item.reading_key)
-    return Judgement("accepted", None, record, visit)
-
-
-def _open(services: Services, tx: Session, gateway: Gateway, item: Item) -> Record | str:
-    """Return the record inside a sealed item, or the code of why it cannot be read."""
-    try:
-        sealed = base64.b64decode(item.sealed, validate=True)
-        info = wire.ingest_info(str(gateway.id), str(gateway.branch_id), item.model_dump(mode="json"))
-        plaintext = services.signer.open_item(tx, item.key_id, sealed, info)
-    except (Unsealable, binascii.Error):
-        return "unsealable"
-    try:
-        return Record.model_validate_json(plaintext)
-    except ValidationError:
-        return "record_invalid"
-
-
-def _store_reading(services: Services, tx: Session, item: Item, record: Record, visit: Visit) -> None:
-    now = services.clock()
-    reading = Reading(
-        id=new_id(), event_id=item.event_id, reading_key=item.reading_key, patient_id=visit.patient_id,
-        visit_id=visit.id, branch_id=visit.branch_id, meter_id=record.meter.enrolment_id, kind=record.kind,
-        source=record.source, status=record.verdict, time_quality=record.time_quality, measured_at=record.at(),
-        received_at=record.received_at, stored_at=now, clinical_rev=0,
-    )  # fmt: skip
-    services.vault.seal(tx, reading, "clinical", record.model_dump(mode="json"))
-    tx.add(reading)
-    _tell(services, tx, reading)
-
-
-def _tell(services: Services, tx: Session, reading: Reading) -> None:
-    """Publish that a reading is stored, and that the series is complete when it is."""
-    at = services.clock()
-    services.publish(
-        tx,
-        ReadingStored(
-            reading.id, reading.visit_id, reading.patient_id, reading.branch_id, reading.kind, reading.status, at
-        ),
-    )
-    if checkup.note_reading(services, tx, reading.visit_id, reading.kind, reading.status, reading.id):
-        services.publish(tx, SeriesComplete(reading.visit_id, reading.patient_id, reading.branch_id, at))
-
-
-def _quarantine(services: Services, tx: Session, gateway: Gateway, item: Item, reason: str) -> None:
-    now = services.clock()
-    row = QuarantinedItem(
-        id=new_id(), event_id=item.event_id, gateway_id=gateway.id, branch_id=gateway.branch_id, reason=reason,
-        received_at=parse_iso(item.received_at), erase_at=now + KEEP_QUARANTINED, item=item.model_dump_json().encode(),
-    )  # fmt: skip
-    tx.add(row)
-    services.publish(tx, ReadingQuarantined(row.id, gateway.branch_id, reason, now))
-
-
-def _store_transmission(
-    services: Services, tx: Session, gateway: Gateway, known: Known, item: Item, judgement: Judgement
-) -> None:
-    try:
-        received_at = parse_iso(item.received_at)
-    except ValueError:
-        received_at = services.clock()
-    # The sequence goes on also past an item whose event id was used before: it gets a name of its own.
-    event_id = new_id() if judgement.code == "event_id_used" else item.event_id
-    tx.add(
-        Transmission(
-            event_id=event_id, gateway_id=gateway.id, seq=item.seq, kind=item.kind, visit_id=item.visit_id,
-            received_at=received_at, hash=item.hash, status=judgement.status, code=judgement.code,
-            stored_at=services.clock(),
-        )
-    )  # fmt: skip
 
 
 # --- results ------------------------------------------------------------------------------------------------------
@@ -307,6 +56,7 @@ class StatusView:
 
     id: UUID
     kind: str
+    ordinal: int
     source: str
     status: str
     stored_at: datetime
@@ -332,8 +82,13 @@ def status_of_visit(services: Services, who: Principal, visit_id: UUID) -> list[
     """Return which results of the visit are in the record; no value."""
     subject = _subject_of(services, visit_id)
     with services.look(who, "reading.read_status", subject) as tx:
-        rows = tx.scalars(select(Reading).where(Reading.visit_id == visit_id).order_by(Reading.stored_at))
-        return [StatusView(row.id, row.kind, row.source, row.status, row.stored_at) for row in rows]
+        rows = tx.scalars(select(Reading).where(Reading.visit_id == visit_id).order_by(Reading.stored_at, Reading.id))
+        seen: Counter[str] = Counter()
+        views = []
+        for row in rows:
+            seen[row.kind] += 1
+            views.append(StatusView(row.id, row.kind, seen[row.kind], row.source, row.status, row.stored_at))
+        return views
 
 
 def quarantine_of_branch(services: Services, who: Principal) -> list[tuple[str, datetime, datetime]]:
@@ -391,7 +146,9 @@ def _glucose_words(decoded: dict[str, Any], glucose: float | None) -> str:
 
 def _number(value: Any) -> float | None:
     """Return a number of the record; the words for special values are none."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def type_in(services: Services, who: Principal, visit_id: UUID, kind: str, values: dict[str, float]) -> UUID:
@@ -410,7 +167,7 @@ def type_in(services: Services, who: Principal, visit_id: UUID, kind: str, value
         )  # fmt: skip
         services.vault.seal(tx, reading, "clinical", {"v": 1, "kind": kind, "decoded": _typed(kind, values)})
         tx.add(reading)
-        _tell(services, tx, reading)
+        tell_stored(services, tx, reading)
         triage_visit(services, tx, visit)
         return reading_id
 
@@ -441,6 +198,19 @@ def _typed(kind: str, values: dict[str, float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def tell_stored(services: Services, tx: Session, reading: Reading) -> None:
+    """Publish that a reading is stored, and that the series is complete when it is."""
+    at = services.clock()
+    services.publish(
+        tx,
+        ReadingStored(
+            reading.id, reading.visit_id, reading.patient_id, reading.branch_id, reading.kind, reading.status, at
+        ),
+    )
+    if checkup.note_reading(services, tx, reading.visit_id, reading.kind, reading.status, reading.id):
+        services.publish(tx, SeriesComplete(reading.visit_id, reading.patient_id, reading.branch_id, at))
+
+
 # --- triage -------------------------------------------------------------------------------------------------------
 
 
@@ -452,6 +222,8 @@ def triage_of(tx: Session, visit_id: UUID) -> str:
 def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
     """Find the visit's level from its answers and results, store it, and publish a change."""
     tx.flush()
+    subject = Subject(patient_id=visit.patient_id, visit_id=visit.id)
+    audit.record(tx, services.clock(), SYSTEM, "reading.triage", subject, allowed=True, reason="rule")
     level = rules.triage(case_of(services, tx, visit))
     row = tx.get(Triage, visit.id)
     if row is not None and row.level == level:
@@ -467,9 +239,10 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
 def case_of(services: Services, tx: Session, visit: Visit) -> rules.Case:
     """Return what triage looks at: the answers, the mean of the last two usable pressures, the newest glucose."""
     answers = checkup.read_answers(services, tx, visit)
-    views = [view for view in _views(services, tx, visit.id) if view.status != "not_a_result"]
-    pressures = [view for view in views if view.systolic_mmhg is not None and view.diastolic_mmhg is not None]
-    glucose = [view.glucose_mmol_l for view in views if view.glucose_mmol_l is not None]
+    views = _views(services, tx, visit.id)
+    usable = [view for view in views if view.status != "not_a_result"]
+    pressures = [view for view in usable if view.systolic_mmhg is not None and view.diastolic_mmhg is not None]
+    glucose = [value for view in views if (value := _glucose_of(view)) is not None]
     return rules.Case(
         symptoms=frozenset(answers.get("symptoms", ())) & rules.SYMPTOMS,
         answered=visit.answered_at is not None,
@@ -484,13 +257,18 @@ def case_of(services: Services, tx: Session, visit: Visit) -> rules.Case:
     )
 
 
+def _glucose_of(view: ReadingView) -> float | None:
+    beyond = rules.glucose_beyond_the_meter(view.reasons)
+    if beyond is not None:
+        return beyond
+    return view.glucose_mmol_l if view.status != "not_a_result" else None
+
+
 def triage_visit_by_id(services: Services, tx: Session, visit_id: UUID) -> None:
     """Triage a visit after its questions were answered; the job of the journey table."""
     visit = tx.get(Visit, visit_id)
     if visit is None:
         return
-    subject = Subject(patient_id=visit.patient_id, visit_id=visit.id)
-    audit.record(tx, services.clock(), SYSTEM, "reading.triage", subject, allowed=True, reason="job")
     triage_visit(services, tx, visit)
 
 

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 MAX_ITEMS = 200
+
+
+def is_sane(moment: datetime) -> bool:
+    """Tell whether a moment can be a measurement's: a meter without battery says 1970 or 2099 and worse."""
+    return 2000 < moment.year < 2100
+
+
+def _sane(moment: datetime) -> datetime:
+    if not is_sane(moment):
+        raise ValueError("not a moment of this century")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_sane)]
 
 
 class Item(BaseModel):
@@ -16,7 +30,7 @@ class Item(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seq: int = Field(ge=1, lt=2**53)
+    seq: int = Field(ge=1, lt=2**31)
     kind: Literal["reading", "visit_opened", "visit_closed"]
     event_id: UUID
     visit_id: UUID | None
@@ -80,8 +94,8 @@ class Record(BaseModel):
     source: Literal["gateway", "simulated"]
     connection_id: UUID
     ordinal: int = Field(ge=0)
-    received_at: AwareDatetime
-    effective_at: AwareDatetime | None
+    received_at: Moment
+    effective_at: Moment | None
     time_quality: Literal["live", "corrected", "meter", "unknown"]
     meter_time: str | None = None
     offset_s: int | None = None
