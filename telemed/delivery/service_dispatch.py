@@ -194,9 +194,9 @@ def _today(tx: Session, who: Principal, now: datetime) -> date:
 def _rows(tx: Session, parcels: list[Parcel]) -> list[ParcelRow]:
     branches = {row.id: row for row in tx.scalars(select(Branch).where(Branch.id.in_({p.branch_id for p in parcels})))}
     people = {p.postman_id for p in parcels if p.postman_id}
-    names = dict(tx.execute(select(Account.id, Account.display_name).where(Account.id.in_(people))).tuples().all())
+    names = {p.id: p.display_name for p in tx.scalars(select(Account).where(Account.id.in_(people)))}
     rounds = {p.round_id for p in parcels if p.round_id}
-    days = dict(tx.execute(select(Round.id, Round.day).where(Round.id.in_(rounds))).tuples().all())
+    days = {r.id: r.day for r in tx.scalars(select(Round).where(Round.id.in_(rounds)))}
     troubles = _troubles(tx, {p.id for p in parcels})
     return [
         ParcelRow(
@@ -215,8 +215,8 @@ def _troubles(tx: Session, parcel_ids: set[UUID]) -> dict[UUID, str]:
         select(CustodyEvent.parcel_id, CustodyEvent.reason)
         .where(CustodyEvent.parcel_id.in_(parcel_ids), CustodyEvent.kind.in_(("attempt", "bring_back")))
         .order_by(CustodyEvent.recorded_at)
-    ).tuples()
-    return {parcel_id: reason for parcel_id, reason in found if reason}
+    ).all()
+    return {row.parcel_id: row.reason for row in found if row.reason}
 
 
 def _unclear(tx: Session, region_id: UUID | None, since: datetime) -> list[Unclear]:

@@ -98,7 +98,7 @@ def test_a_wrong_item_is_named_by_its_field(change: dict[str, Any], fault: dict[
 
 
 def test_a_prescription_has_one_to_five_different_medicines() -> None:
-    codes = [code for code in medicines()][:6]
+    codes = list(medicines())[:6]
 
     assert rules.faults_of_items([], medicines()) == {"code-1": "required"}
     assert rules.faults_of_items([{**ITEM, "code": code} for code in codes[:5]], medicines()) == {}

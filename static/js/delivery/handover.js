@@ -8,6 +8,7 @@ export function openHandOver(stop, note) {
   const box = prepare("hand-over", stop);
   const [video, error, input] = [box.querySelector("[data-camera]"), box.querySelector("#code-error"), box.querySelector("#code")];
   let stopCamera = () => {};
+  let isDone = false; // gloves tap more than once; the store refuses a second note too
   error.textContent = input.value = "";
   box.querySelector("[data-sure]").hidden = true;
   box.querySelector("[data-recalled]").hidden = !stop.flags.includes("recalled");
@@ -21,6 +22,8 @@ export function openHandOver(stop, note) {
   }
 
   async function finish(details) {
+    if (isDone) return;
+    isDone = true;
     stopCamera();
     await note("handed_over", details);
     box.close();
@@ -50,12 +53,15 @@ export function openFailure(stop, note) {
   const box = prepare("fail", stop);
   const form = box.querySelector("[data-reason]");
   const error = box.querySelector("[data-reason-error]");
+  let isDone = false;
   form.reset();
   error.textContent = "";
   form.onsubmit = async (event) => {
     event.preventDefault();
     const reason = new FormData(form).get("reason");
     if (!reason) return void (error.textContent = word("choose_reason"));
+    if (isDone) return;
+    isDone = true;
     await note(event.submitter?.value ?? "attempted", { reason });
     box.close();
   };

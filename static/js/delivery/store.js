@@ -99,9 +99,10 @@ export async function saveList(postman, list) {
 export async function readList(postman) {
   const sealed = await keep(`list:${postman}`);
   const key = await keep("key");
+  if (sealed?.expired) return sealed;
   if (!sealed || !key) return null;
   if ((await highWater(0)) - sealed.saved_at > LIST_LIVES_MS) {
-    await (await opened).delete("keep", `list:${postman}`);
+    await put(`list:${postman}`, { expired: true });
     return { expired: true };
   }
   const raw = await crypto.subtle.decrypt(sealing(sealed.iv, postman), key, sealed.data);
