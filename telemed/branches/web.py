@@ -1,7 +1,76 @@
-"""Pages of branches."""
+"""The branch's own page: is everything ready, and what to do when it is not."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from wtforms import RadioField
+
+from telemed.branches import service
+from telemed.errors import Invalid, NotFound
+from telemed.web import words
+from telemed.web.forms import PageForm, TextField, at_most, required
+from telemed.web.guard import guard, services, who
 
 pages = Blueprint("branches", __name__)
+
+
+class MeterForm(PageForm):
+    kind = RadioField(
+        "What does it measure?", [required()], choices=[("blood_pressure", "Blood pressure"), ("glucose", "Glucose")]
+    )
+    name = TextField("Name on the meter", required(), at_most(60))
+
+
+@pages.get("/branch")
+@guard("branch.read")
+def page() -> ResponseReturnValue:
+    """Show the clerk's branch: gateway, meters, line."""
+    return _page(MeterForm())
+
+
+@pages.post("/branch/join-code")
+@guard("branch.issue_join_code")
+def join_code() -> ResponseReturnValue:
+    """Show a one-time code for the branch PC, this once."""
+    return _page(MeterForm(), code=service.issue_join_code(services(), who(), _branch_id()))
+
+
+@pages.post("/branch/meters")
+@guard("branch.enrol_meter")
+def enrol() -> ResponseReturnValue:
+    """Add a meter to the kit."""
+    form = MeterForm()
+    if not form.validate_on_submit():
+        return _page(form), 422
+    try:
+        service.enrol_meter(services(), who(), form.kind.data, form.name.data or "")
+    except Invalid as error:
+        form.take(error)
+        return _page(form), 422
+    flash("The gateway looks for the meter now: switch it on near the branch PC.", "success")
+    return redirect(url_for("branches.page"))
+
+
+@pages.post("/branch/gateways/<uuid:gateway_id>/revoke")
+@guard("branch.revoke_gateway")
+def revoke(gateway_id: UUID) -> ResponseReturnValue:
+    """End a gateway's right to speak for the branch."""
+    service.revoke_gateway(services(), who(), gateway_id)
+    flash("This gateway is shut out. Join a new one with a code.", "warn")
+    return redirect(url_for("branches.page"))
+
+
+def _branch_id() -> UUID:
+    branch_id = who().branch_id
+    if branch_id is None:
+        raise NotFound()
+    return branch_id
+
+
+def _page(form: MeterForm, code: str | None = None) -> str:
+    view = service.branch_view(services(), who(), _branch_id())
+    words.use_zone(view.zone)
+    return render_template("branches/page.html", branch=view, form=form, code=code)

@@ -296,7 +296,7 @@ def show_card(services: Services, token: str) -> UUID | None:
 
 
 def _of_card(tx: Session, token: str) -> UUID | None:
-    plain = token.strip().rsplit("#", 1)[-1].lower()
+    plain = "".join(token.rsplit("#", 1)[-1].split()).lower()
     return tx.scalar(
         select(Card.patient_id).where(Card.token_hash == tokens.token_hash(plain), Card.revoked_at.is_(None))
     )

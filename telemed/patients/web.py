@@ -1,7 +1,176 @@
-"""Pages of patients."""
+"""Pages of patients: find, register, one patient's page, consents, the card."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import io
+from uuid import UUID
+
+import segno
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from wtforms import BooleanField, HiddenField, RadioField, SelectMultipleField
+
+from telemed.access import accounts
+from telemed.errors import Conflict, Invalid
+from telemed.ids import new_id, parse_id
+from telemed.patients import rules, service
+from telemed.web.forms import DayField, PageForm, TextField, at_most, optional, required
+from telemed.web.guard import guard, services, who
+from telemed.web.sign_in import with_session
 
 pages = Blueprint("patients", __name__)
+
+
+class FindForm(PageForm):
+    number = TextField("Phone, SNILS or policy number", optional(), at_most(40))
+    card = TextField("Code of the card", optional(), at_most(200))
+    name = TextField("Family name, given name, patronymic", optional(), at_most(200))
+    born = DayField("Birth date", optional())
+
+
+class PatientForm(PageForm):
+    patient_id = HiddenField()
+    family_name = TextField("Family name", required(), at_most(rules.NAME_MAX))
+    given_name = TextField("Given name", required(), at_most(rules.NAME_MAX))
+    patronymic = TextField("Patronymic", optional(), at_most(rules.NAME_MAX))
+    birth_date = DayField("Birth date", required())
+    sex = RadioField("Sex", [required()], choices=[("female", "Woman"), ("male", "Man")])
+    phone = TextField("Phone", required(), at_most(40))
+    snils = TextField("SNILS", optional(), at_most(20))
+    policy = TextField("Policy number", optional(), at_most(30))
+    address = TextField("Address", required(), at_most(rules.ADDRESS_MAX))
+    postal_index = TextField("Postal index", optional(), at_most(10))
+    language = RadioField(
+        "Language", [required()], default="ru", choices=[("ru", "Русский"), ("be", "Беларуская"), ("en", "English")]
+    )
+    type_size = RadioField(
+        "Type size", [required()], default="large",
+        choices=[("normal", "Normal"), ("large", "Large"), ("huge", "Huge")],
+    )  # fmt: skip
+    hard_of_hearing = BooleanField("Hard of hearing")
+    consents = SelectMultipleField(
+        "The patient agrees to", choices=[(purpose, f"consent_{purpose}") for purpose in rules.PURPOSES]
+    )
+
+
+class CardForm(PageForm):
+    token = TextField("Code of the card", required(), at_most(200))
+
+
+@pages.get("/patients")
+@guard("patient.find")
+def find() -> ResponseReturnValue:
+    """Show the search for one patient."""
+    return render_template("patients/find.html", form=FindForm())
+
+
+@pages.post("/patients")
+@guard("patient.find")
+def found() -> ResponseReturnValue:
+    """Find one patient by an exact number, the card, or full name and birth date."""
+    form = FindForm()
+    if not form.validate_on_submit():
+        return render_template("patients/find.html", form=form), 422
+    try:
+        card = service.find_patient(
+            services(), who(), number=form.number.data or "", card=form.card.data or "", name=form.name.data or "",
+            born=form.born.data,
+        )  # fmt: skip
+    except (Invalid, Conflict) as error:
+        form.take(error) if isinstance(error, Invalid) else form.form_errors.append(error.code)
+        return render_template("patients/find.html", form=form), error.status
+    if card is None:
+        return render_template("patients/find.html", form=form, nobody=True), 404
+    return redirect(url_for("patients.page", patient_id=card.id))
+
+
+@pages.get("/patients/new")
+@guard("patient.register")
+def new() -> ResponseReturnValue:
+    """Show the registration form."""
+    return render_template("patients/new.html", form=PatientForm(patient_id=str(new_id())))
+
+
+@pages.post("/patients/new")
+@guard("patient.register")
+def register() -> ResponseReturnValue:
+    """Register a patient, then show the patient's page."""
+    form = PatientForm()
+    if not form.validate_on_submit():
+        return render_template("patients/new.html", form=form), 422
+    typed = service.NewPatient(
+        **{name: form[name].data or "" for name in ("family_name", "given_name", "patronymic", "sex", "phone", "snils")},
+        **{name: form[name].data or "" for name in ("policy", "address", "postal_index", "language", "type_size")},
+        birth_date=form.birth_date.data, hard_of_hearing=form.hard_of_hearing.data,
+        consents=tuple(form.consents.data or ()),
+    )  # fmt: skip
+    try:
+        patient_id = service.register_patient(services(), who(), typed, parse_id(form.patient_id.data))
+    except Invalid as error:
+        form.take(error)
+        return render_template("patients/new.html", form=form), error.status
+    except Conflict as error:
+        form.form_errors.append(error.code)
+        return render_template("patients/new.html", form=form, known=error.facts.get("patient_id")), error.status
+    flash("The patient is registered.", "success")
+    return redirect(url_for("patients.page", patient_id=patient_id))
+
+
+@pages.get("/patients/<uuid:patient_id>")
+@guard("patient.read")
+def page(patient_id: UUID) -> ResponseReturnValue:
+    """Show a patient: who it is, consents, and what to do next."""
+    card = service.patient_card(services(), who(), patient_id)
+    consents = service.consents_of(services(), who(), patient_id)
+    return render_template("patients/page.html", patient=card, consents=consents, purposes=rules.PURPOSES)
+
+
+@pages.post("/patients/<uuid:patient_id>/consents")
+@guard("consent.give")
+def consent(patient_id: UUID) -> ResponseReturnValue:
+    """Record that the patient agrees, or takes the agreement back."""
+    purpose = request.form.get("purpose", "")
+    if request.form.get("withdraw"):
+        service.withdraw_consent(services(), who(), patient_id, purpose)
+    else:
+        service.give_consent(services(), who(), patient_id, purpose)
+    return redirect(url_for("patients.page", patient_id=patient_id))
+
+
+@pages.post("/patients/<uuid:patient_id>/card")
+@guard("patient.issue_card")
+def issue_card(patient_id: UUID) -> ResponseReturnValue:
+    """Issue a card and show it for printing, this once."""
+    token = service.issue_card(services(), who(), patient_id)
+    card = service.patient_card(services(), who(), patient_id)
+    base = services().settings.public_url or request.host_url.rstrip("/")
+    return render_template("patients/card.html", patient=card, svg=qr_svg(f"{base}/card#{token}"), token=token)
+
+
+@pages.get("/card")
+@guard("patient.show_card")
+def card() -> ResponseReturnValue:
+    """Show where a patient's card leads: a script posts the token of the address's fragment."""
+    return render_template("patients/show_card.html", form=CardForm())
+
+
+@pages.post("/card")
+@guard("patient.show_card")
+def show_card() -> ResponseReturnValue:
+    """Open the patient's own pages for who shows a living card."""
+    form = CardForm()
+    patient_id = service.show_card(services(), form.token.data or "") if form.validate_on_submit() else None
+    if patient_id is None:
+        form.form_errors.append("card_unknown")
+        return render_template("patients/show_card.html", form=form), 404
+    session.clear()
+    return with_session(redirect(url_for("my.page")), accounts.open_session(services(), patient_id=patient_id))
+
+
+def qr_svg(text: str) -> str:
+    """Return a QR code as inline SVG."""
+    out = io.BytesIO()
+    segno.make(text, error="m").save(out, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=2)
+    return out.getvalue().decode()
+
+
