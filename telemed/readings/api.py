@@ -6,12 +6,12 @@ import json
 
 from flask import Blueprint, Response, g, make_response, request
 from flask.typing import ResponseReturnValue
+from pydantic import ValidationError
 
 from telemed.branches import service as branches
 from telemed.errors import Invalid, TelemedError
 from telemed.readings import service_ingest
 from telemed.readings.wire import Batch, BatchAnswer
-from telemed.web.body import read_json
 from telemed.web.errors import as_document
 from telemed.web.guard import guard, services
 
@@ -37,9 +37,9 @@ def _batch(body: bytes) -> Batch:
     if len(body) > MAX_BATCH:
         raise Invalid("batch_invalid")
     try:
-        return read_json(Batch)
-    except Invalid as error:
-        raise Invalid("batch_invalid", fields=error.fields) from None
+        return Batch.model_validate_json(body)
+    except ValidationError:
+        raise Invalid("batch_invalid") from None
 
 
 def signed(answer: bytes, body: bytes, status: int = 200) -> Response:

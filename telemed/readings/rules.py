@@ -147,7 +147,13 @@ class VisitSpan:
 
 
 def quarantine_reason(
-    seq: int, effective_at: datetime | None, span: VisitSpan | None, *, meter_known: bool, branch_matches: bool
+    seq: int,
+    received_at: datetime,
+    effective_at: datetime | None,
+    span: VisitSpan | None,
+    *,
+    meter_known: bool,
+    branch_matches: bool,
 ) -> str | None:
     """Return why a reading cannot be given to the visit's patient, or None when it can. The server's own clock and the
     visit's present state play no part: the item may arrive days later.
@@ -160,9 +166,8 @@ def quarantine_reason(
         return "visit_not_open"
     if effective_at is None:
         return "time_unknown"
-    if effective_at < span.opened_at - WINDOW_BEFORE:
-        return "outside_window"
-    if span.closed_at is not None and effective_at > span.closed_at + WINDOW_AFTER:
+    # Received while the visit was open; a meter's memory of before, or a clock that runs ahead, is not this patient's.
+    if not span.opened_at - WINDOW_BEFORE <= effective_at <= received_at + WINDOW_AFTER:
         return "outside_window"
     return None
 

@@ -90,8 +90,7 @@ def _fresh_items(gateway: Gateway, items: Sequence[Item]) -> list[Item]:
         raise Conflict("sequence_gap", expected=gateway.watermark + 1)
     previous = gateway.chain_hash
     for item in fresh:
-        document = item.model_dump(mode="json")
-        if item.prev != previous or item.hash != wire.chain_hash(str(gateway.id), str(gateway.branch_id), document):
+        if item.prev != previous or item.hash != _hash_of(gateway, item):
             raise Conflict("chain_broken", expected=gateway.watermark + 1)
         previous = item.hash
     return fresh
@@ -111,10 +110,15 @@ def _repeated(tx: Session, gateway: Gateway, items: Sequence[Item]) -> list[Item
     }
     return [
         ItemResult(seq=item.seq, event_id=item.event_id, status="duplicate")
-        if stored.get(item.seq) == item.hash
+        if stored.get(item.seq) == _hash_of(gateway, item)
         else ItemResult(seq=item.seq, event_id=item.event_id, status="conflict", code="other_bytes")
         for item in items
     ]
+
+
+def _hash_of(gateway: Gateway, item: Item) -> str:
+    """Return the hash that the item's own bytes have, whatever it says."""
+    return wire.chain_hash(str(gateway.id), str(gateway.branch_id), item.model_dump(mode="json"))
 
 
 def _store_fresh(services: Services, tx: Session, gateway: Gateway, items: Sequence[Item]) -> list[ItemResult]:
@@ -202,6 +206,7 @@ def _judge(services: Services, tx: Session, gateway: Gateway, known: Known, item
         return Judgement("quarantined", "no_visit")
     reason = rules.quarantine_reason(
         item.seq,
+        received_at,
         record.effective_at,
         known.spans.get(visit.id),
         meter_known=known.had_meter(record.meter.enrolment_id, received_at),
