@@ -109,6 +109,6 @@ def test_the_slip_shows_number_and_secret_in_large_type(post: Post, sign_in: Any
 
     assert "<svg" in page
     assert " ".join(secret[at : at + 4] for at in range(0, 32, 4)) in page
-    assert "174001 11 00001" in page
+    assert "174001 11<br>00001" in page
     assert sign_in(cast.IVAN).get(f"/parcels/{parcel_id}/slip").status_code == 404
     assert sign_in(cast.FEDOR).get(f"/parcels/{parcel_id}/slip").status_code == 403

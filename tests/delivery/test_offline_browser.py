@@ -6,9 +6,11 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+import segno
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from sqlalchemy import delete, func, select
 from werkzeug.serving import make_server
 
@@ -80,12 +82,21 @@ def address(application: Application) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("chromium-browser")
+def driver() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def chromium(driver: Playwright) -> Iterator[Browser]:
+    browser = launch(driver)
+    yield browser
+    browser.close()
+
+
+def launch(playwright: Playwright, *arguments: str) -> Browser:
+    path = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("chromium-browser")
+    return playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *arguments])
 
 
 @pytest.fixture
@@ -300,3 +311,41 @@ def wait_for_events(page: Page, services: Services, wanted: int) -> None:
                 return
         page.wait_for_timeout(100)
     raise AssertionError(f"the server did not get {wanted} events")
+
+
+def test_the_camera_reads_the_slip(
+    driver: Playwright, address: str, post: Post, services: Services, tmp_path: Path
+) -> None:
+    parcel_id = post.parcel("given")
+    film = tmp_path / "slip.y4m"
+    film_of(f"{post.now(parcel_id).number}:{post.secret(parcel_id)}", film)
+    camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    browser = launch(driver, *camera, f"--use-file-for-fake-video-capture={film}")
+    context = browser.new_context(base_url=address, permissions=["camera"])
+    sign_in(context, services, address)
+    page = open_page(context)
+    page.locator("[data-phone] summary").click()
+    page.locator("[data-scanner]").click()
+    expect(page.locator("#notices")).to_contain_text("scanner is ready", timeout=15_000)
+    context.set_offline(True)
+    open_hand_over(page, parcel_id)
+    page.locator("[data-scan]").click()
+    expect(page.locator("[data-unsent]")).to_have_attribute("data-unsent", "1", timeout=20_000)
+    context.set_offline(False)
+    page.locator("[data-send]").click()
+    wait_until_sent(page)
+    browser.close()
+
+    assert (post.now(parcel_id).state, post.now(parcel_id).verified) == ("delivered", True)
+
+
+def film_of(text: str, path: Path) -> None:
+    """Write a camera's film of a QR code: 640x480 pixels, two grey pictures."""
+    matrix = [list(row) for row in segno.make(text, error="m", micro=False).matrix_iter(scale=8, border=4)]
+    left, top = (640 - len(matrix[0])) // 2, (480 - len(matrix)) // 2
+    picture = bytearray(b"\xeb" * 640 * 480)
+    for y, row in enumerate(matrix):
+        start = (top + y) * 640 + left
+        picture[start : start + len(row)] = bytes(16 if dark else 235 for dark in row)
+    frame = b"FRAME\n" + bytes(picture) + b"\x80" * (320 * 240 * 2)
+    path.write_bytes(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420\n" + frame * 2)

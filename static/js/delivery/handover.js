@@ -48,6 +48,9 @@ export function openHandOver(stop, note) {
   box.showModal();
 }
 
+/** Return 14 digits in the groups that people read aloud. */
+export const grouped = (number) => number.replace(/^(.{6})(.{2})(.{5})(.)$/, "$1 $2 $3 $4");
+
 /** Show the reasons; the pressed button says whether the postman tries again or brings it back. */
 export function openFailure(stop, note) {
   const box = prepare("fail", stop);
@@ -71,7 +74,7 @@ export function openFailure(stop, note) {
 function prepare(id, stop) {
   const box = document.getElementById(id);
   box.querySelector("[data-name]").textContent = stop.name;
-  box.querySelector("[data-number]").textContent = stop.number;
+  box.querySelector("[data-number]").textContent = grouped(stop.number);
   box.querySelector("[data-close]").onclick = () => box.close();
   return box;
 }

@@ -2,7 +2,7 @@
 
 import { say } from "lib/notice.js";
 import { word } from "lib/words.js";
-import { openFailure, openHandOver } from "./handover.js";
+import { grouped, openFailure, openHandOver } from "./handover.js";
 import { Outbox } from "./outbox.js";
 import { loadScanner, SCANNER_CACHE } from "./scan.js";
 import * as store from "./store.js";
@@ -90,7 +90,7 @@ function card(stop, tried) {
   element.dataset.stop = stop.parcel_id;
   set("name", stop.name);
   set("address", [stop.place, stop.address].filter(Boolean).join(", "));
-  set("number", stop.number.replace(/^(.{6})(.{2})(.{5})(.)$/, "$1 $2 $3 $4"));
+  set("number", grouped(stop.number));
   set("note", tried ? `${word("attempted")}, ${word(`code:${tried.report.reason}`)}` : stop.state === "attempted" ? word("attempted") : stop.state === "returning" ? word("returned") : "");
   element.querySelector("[data-flags]").append(...stop.flags.map(flag));
   const note = (kind, details) => keepNote(stop, kind, details);
