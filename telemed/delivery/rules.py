@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,6 +70,18 @@ class Report:
 def next_state(state: str, deed: str) -> str | None:
     """Return the state after `deed`, or None when the step is not legal."""
     return TRANSITIONS[state].get(deed)
+
+
+def is_whole(steps: Sequence[tuple[str, str, str]], state: str) -> bool:
+    """Tell whether steps (deed, from, to) are legal and lead, each used once, from the beginning to `state`."""
+    if any(next_state(before, deed) != after for deed, before, after in steps):
+        return False
+    met = {state, *(before for _, before, _ in steps)}
+    balance = Counter({"collect" if met & {"collect", "collect_ready", "collected"} else "ordered": 1})
+    for _, before, after in steps:
+        balance[before] -= 1
+        balance[after] += 1
+    return {place: n for place, n in balance.items() if n} == {state: 1}
 
 
 def deed_of(report: Report, *, is_proved: bool) -> str:

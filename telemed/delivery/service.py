@@ -181,6 +181,9 @@ def custody_faults(services: Services) -> list[str]:
     with services.db.read() as tx:
         for parcel in tx.scalars(select(Parcel)).yield_per(500):
             steps = tx.scalars(select(CustodyEvent).where(CustodyEvent.parcel_id == parcel.id)).all()
+            moves = [(step.kind, step.from_state, step.to_state) for step in steps if step.kind != "recall"]
+            if not rules.is_whole(moves, parcel.state):
+                faults.append(f"parcel {parcel.id}: the steps do not lead to {parcel.state}")
             finals = sum(1 for step in steps if step.final_mark)
             if finals != (parcel.state in rules.FINAL):
                 faults.append(f"parcel {parcel.id}: state {parcel.state} with {finals} final steps")

@@ -19,6 +19,7 @@ from telemed.access import audit
 from telemed.access.relations import SYSTEM, Principal, Subject
 from telemed.crypto import tokens
 from telemed.crypto.digest import sha256_hex
+from telemed.crypto.envelope import Unsealable
 from telemed.delivery import rules
 from telemed.delivery.models import CustodyEvent, Order, Parcel, Phone, PhoneClash, PhoneEvent
 from telemed.delivery.rules import Report
@@ -157,7 +158,15 @@ def _stops(services: Services, tx: Session, who: Principal) -> list[Stop]:
         )
         .order_by(Parcel.number)
     ).all()  # fmt: skip
-    return [_stop(parcel, services.vault.open(tx, order, "delivery")) for parcel, order in found]
+    return [_stop(parcel, _address(services, tx, order)) for parcel, order in found]
+
+
+def _address(services: Services, tx: Session, order: Order) -> dict[str, Any]:
+    try:
+        return services.vault.open(tx, order, "delivery")
+    except Unsealable:
+        # The patient's data was erased while the parcel was out: the number alone leads it back to the branch.
+        return {}
 
 
 def _stop(parcel: Parcel, address: dict[str, Any]) -> Stop:

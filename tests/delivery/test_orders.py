@@ -289,4 +289,4 @@ def test_custody_that_does_not_add_up_is_reported(post: Post, services: Services
         tx.get_one(Parcel, parcel_id).holder = "patient"
         tx.delete(tx.scalars(select(CustodyEvent).where(CustodyEvent.kind == "pack")).one())
 
-    assert len(service.custody_faults(services)) == 2
+    assert len(service.custody_faults(services)) == 3

@@ -44,6 +44,18 @@ def test_every_state_can_reach_an_end() -> None:
         assert seen & rules.FINAL
 
 
+def test_custody_is_whole_only_when_every_step_follows_from_another() -> None:
+    pack, give, lose = ("pack", "ordered", "packed"), ("give", "packed", "given"), ("lose", "given", "lost")
+    again = ("take_again", "given", "packed")
+
+    assert rules.is_whole([], "ordered")
+    assert rules.is_whole([pack, give, again, give, lose], "lost")
+    assert rules.is_whole([("pack", "collect", "collect_ready")], "collect_ready")
+    assert not rules.is_whole([pack, lose], "lost")
+    assert not rules.is_whole([pack, give], "lost")
+    assert not rules.is_whole([("pack", "ordered", "given")], "given")
+
+
 def test_the_check_digit_of_the_known_number_is_one() -> None:
     assert rules.check_digit("1234567890123") == "1"
 

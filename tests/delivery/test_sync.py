@@ -17,6 +17,7 @@ from telemed.delivery.models import PhoneClash, PhoneEvent
 from telemed.errors import Conflict, Forbidden
 from telemed.ids import new_id
 from telemed.outbox import Job
+from telemed.patients import service as patients
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
@@ -157,6 +158,14 @@ def test_the_phones_clock_decides_nothing(post: Post, clock: Clock, days: int) -
     assert parcel.given_at is not None
     assert parcel.ended_at is not None
     assert parcel.given_at <= parcel.ended_at <= clock.now
+
+
+def test_a_parcel_of_an_erased_patient_is_still_on_the_list_by_its_number(post: Post, services: Services) -> None:
+    parcel_id = post.parcel("given")
+    patients.erase_patient(services, cast.MARIA.id)
+    stops = service.round_of(services, FEDOR)
+
+    assert [(stop.parcel_id, stop.name) for stop in stops] == [(parcel_id, "")]
 
 
 def test_a_phone_belongs_to_one_postman_and_can_be_shut_out(post: Post, services: Services) -> None:
