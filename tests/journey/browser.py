@@ -128,11 +128,12 @@ class Page:
     forms: list[Form]
     links: list[str]
 
-    def form(self, action: str, field_name: str = "") -> Form:
-        """Return the form whose action matches the pattern (and that has the field). Raises PageWrong."""
+    def form(self, action: str, field_name: str = "", **values: str) -> Form:
+        """Return the form whose action matches (and that has the field, and these values). Raises PageWrong."""
         for found in self.forms:
             target = urlsplit(urljoin(self.path, found.action)).path
-            if re.fullmatch(action, target) and (not field_name or field_name in found.names):
+            has_values = all(found.fields.get(name) == [value] for name, value in values.items())
+            if re.fullmatch(action, target) and has_values and (not field_name or field_name in found.names):
                 return found
         known = [form.action or "(itself)" for form in self.forms]
         raise PageWrong(f"{self.path} has no form to {action}, only {known}")

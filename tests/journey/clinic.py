@@ -112,6 +112,7 @@ async def write_note(scene: Scene) -> str:
         revision = (await doctor.post_json(path, {"base_revision": revision, "note": note}))["revision"]
     case = await doctor.open(f"/doctor/cases/{scene.ids['case']}")
     case.shows(*note.values())
+    scene.typed["note"] = list(note.values())
     return f"revision {revision}"
 
 

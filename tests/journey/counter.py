@@ -2,33 +2,146 @@
 
 from __future__ import annotations
 
+from tests.journey.browser import Browser, Page, PageWrong
+from tests.journey.canaries import Villager
 from tests.journey.scene import Scene
+from tests.journey.sockets import Line
+
+NEIGHBOURS = 4  # registered beside the story's patient: more strings to look for
+UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
 
 
 async def register(scene: Scene) -> str:
-    """The clerk registers a patient."""
-    raise NotImplementedError
+    """The clerk registers a patient and some neighbours, finds the patient again by SNILS, prints the card."""
+    clerk = await scene.person("clerk")
+    for _ in range(NEIGHBOURS):
+        await _register(clerk, Villager.of(scene.canaries))
+    scene.villager = villager = Villager.of(scene.canaries)
+    page = await _register(clerk, villager)
+    scene.ids["patient"] = page.find(rf"/patients/({UUID})/card").group(1)
+    await clerk.submit(page.form(rf"/patients/{UUID}/consents"), page)
+    search = await clerk.open("/patients")
+    found = await clerk.submit(search.form("/patients", "number"), search, number=villager.snils)
+    found.shows(villager.full_name, villager.phone[-2:])
+    found.hides(villager.phone, villager.snils, villager.policy)
+    card = await clerk.submit(found.form(rf"/patients/{UUID}/card"), found)
+    token = "".join(card.find(r'class="numbers">([0-9a-f]{8}) ([0-9a-f]{8}) ([0-9a-f]{8}) ([0-9a-f]{8})<').groups())
+    scene.canaries.tokens.append(token)
+    scene.secrets["card"] = token
+    return f"{1 + NEIGHBOURS} patients, one with a card"
+
+
+async def _register(clerk: Browser, villager: Villager) -> Page:
+    page = await clerk.open("/patients/new")
+    typed = {
+        **{name: getattr(villager, name) for name in ("family_name", "given_name", "patronymic", "phone", "snils")},
+        "policy": villager.policy, "address": villager.address, "birth_date": f"{villager.birth_date:%d.%m.%Y}",
+        "sex": "female", "language": "ru", "type_size": "large", "consents": ["care", "telemedicine", "delivery"],
+    }  # fmt: skip
+    page = await clerk.submit(page.form("/patients/new", "family_name"), page, **typed)
+    page.shows(villager.full_name)
+    return page
 
 
 async def invite(scene: Scene) -> str:
-    raise NotImplementedError
+    """The patient comes on the call list."""
+    clerk, villager = await scene.person("clerk"), known(scene)
+    page = await clerk.open(f"/patients/{scene.ids['patient']}")
+    page = await clerk.submit(page.form("/invitations"), page)
+    page.shows(villager.full_name, villager.phone)
+    return "on the call list, with the phone number"
 
 
 async def book(scene: Scene) -> str:
-    raise NotImplementedError
+    """The patient agrees on the telephone; doctor, corner, kit and patient are booked for the next free time."""
+    clerk = await scene.person("clerk")
+    page = await clerk.open("/invitations")
+    slots = await clerk.open(page.link(rf"/booking/slots\?patient_id={scene.ids['patient']}&"))
+    form = slots.form("/booking")
+    page = await clerk.submit(form, slots)
+    page.shows(known(scene).full_name)
+    scene.ids["day"] = page.path
+    return f"at {form.fields['starts_at'][0]}"
 
 
 async def open_visit(scene: Scene) -> str:
-    raise NotImplementedError
+    """The patient comes, a little early; the visit opens and the gateway is told."""
+    clerk = await scene.person("clerk")
+    day = await clerk.open(scene.ids["day"])
+    page = await clerk.submit(day.form("/counter/visits", patient_id=scene.ids["patient"]), day)
+    scene.ids["visit"] = page.form(rf"/visits/{UUID}/questions").action.split("/")[-2]
+    return "at the corner"
 
 
 async def answer(scene: Scene) -> str:
-    raise NotImplementedError
+    """The questions come before the numbers; the clerk's screen then shows no answer again."""
+    clerk, words = await scene.person("clerk"), scene.canaries.words
+    page = await clerk.open(f"/visits/{scene.ids['visit']}/questions")
+    form = page.form(rf"/visits/{UUID}/questions")
+    symptoms = {name: "no" for name in form.names if name.startswith("symptom-")}
+    symptoms["symptom-dizziness"] = "yes"
+    texts = {name: words() for name in ("question", "medicines", "allergies")}
+    typed = {"fasting": "yes", "known_hypertension": "yes", "arm": "left", "cuff": "medium"}
+    page = await clerk.submit(form, page, **symptoms, **typed, **texts)
+    page.hides(*texts.values())
+    scene.typed["answers"] = list(texts.values())
+    return f"{len(symptoms)} questions"
 
 
 async def measure(scene: Scene) -> str:
-    raise NotImplementedError
+    """Glucose, then three pressures with their rests; the meters are read through bleak, the clerk sees no value."""
+    line = await scene.line("clerk", f"visit:{scene.ids['visit']}")
+    path = f"/counter/visits/{scene.ids['visit']}"
+    for done, kind in enumerate(("glucose", "blood_pressure", "blood_pressure", "blood_pressure"), 1):
+        await _measure_one(scene, line, path, kind, done)
+    clerk = await scene.person("clerk")
+    page = await clerk.open(path)
+    await clerk.submit(page.form(rf"/visits/{UUID}/finish"), page)
+    return "1 glucose, 3 pressures"
+
+
+async def _measure_one(scene: Scene, line: Line, path: str, kind: str, done: int) -> None:
+    clerk = await scene.person("clerk")
+
+    async def rested() -> Page | None:
+        page = await clerk.open(path)
+        return page if page.has("data-countdown") is False else None
+
+    page = await scene.until("the rest to be over", rested, scene.limits.reading_s)
+    await clerk.submit(page.form(rf"/visits/{UUID}/simulate", kind=kind), page)
+
+    async def stored() -> bool | None:
+        return _done(await clerk.open(path)) >= done or None
+
+    await scene.until(f"reading {done} ({kind})", stored, scene.limits.reading_s, line)
+
+
+def _done(page: Page) -> int:
+    return int(page.find(r'data-done="(\d+)"').group(1))
+
+
+async def close_visit(scene: Scene) -> str:
+    """The clerk closes the visit; the corner is free again."""
+    clerk = await scene.person("clerk")
+    page = await clerk.open(f"/counter/visits/{scene.ids['visit']}")
+    page.hides(*scene.typed["answers"], *scene.typed["note"], *scene.typed["directions"])
+    await clerk.submit(page.form(rf"/visits/{UUID}/close"), page)
+    return "closed"
 
 
 async def open_my_page(scene: Scene) -> str:
-    raise NotImplementedError
+    """The patient shows the card and sees the own parcel with its secret."""
+    patient = scene.people["patient"] = Browser(scene.url, "patient")
+    page = await patient.open("/card")
+    page = await patient.submit(page.form("/card"), page, token=scene.secrets["card"])
+    slip = await patient.open(page.link(rf"/parcels/{UUID}/slip"))
+    groups = slip.find(r'class="numbers">((?:[0-9a-f]{4} ?){8})<').group(1)
+    scene.secrets["parcel"] = scene.canaries.keep(groups.replace(" ", ""))
+    return "a parcel under way, its slip with the secret"
+
+
+def known(scene: Scene) -> Villager:
+    """Return the story's patient. Raises PageWrong before the registration."""
+    if scene.villager is None:
+        raise PageWrong("nobody is registered yet")
+    return scene.villager

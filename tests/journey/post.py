@@ -22,7 +22,7 @@ async def pack(scene: Scene) -> str:
     desk = await scene.page_with("pharmacist", "/pharmacy", r"/orders/[0-9a-f-]{36}", scene.limits.job_s)
     link = desk.link(r"/orders/[0-9a-f-]{36}")
     order = await pharmacist.open(link)
-    order.hides(*scene.typed["directions"], *scene.typed["note_like"])
+    order.hides(*scene.typed["directions"], *scene.typed["note"])
     form = order.form(r"/orders/[0-9a-f-]{36}/pack")
     await pharmacist.submit(form, order, items=form.options["items"], packs=3, weight_g=120)
     return f"{len(form.options['items'])} medicines, 3 packs"

@@ -25,6 +25,7 @@ STEPS: tuple[tuple[str, Act], ...] = (
     ("call", clinic.call),
     ("write note", clinic.write_note),
     ("prescribe", clinic.prescribe),
+    ("close visit", counter.close_visit),
     ("pack", post.pack),
     ("give to postman", post.give),
     ("patient's page", counter.open_my_page),
