@@ -20,7 +20,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from telemed import journey, outbox
 from telemed.access.models import Deployment
 from telemed.access.relations import OWN
-from telemed.booking import live as booking_live
 from telemed.booking import service as booking_service
 from telemed.booking import web as booking_web
 from telemed.branches import api as branches_api
@@ -103,7 +102,7 @@ PAGES = (
     coordinator.pages,
     my.pages,
 )
-LIVE_SLICES = (branches_live, booking_live, checkup_live, consultation_live, delivery_live)
+LIVE_SLICES = (branches_live, checkup_live, consultation_live, delivery_live)
 MAX_BODY = 1_000_000
 MAX_MESSAGE = 65_536
 

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from telemed.access import audit
 from telemed.access.models import Account, AuditRow, Deployment
-from telemed.access.relations import SYSTEM, Subject
+from telemed.access.relations import SYSTEM, Principal, Subject
 from telemed.ids import new_id
 from telemed.outbox import job_counts
 from telemed.services import Services
@@ -49,3 +49,9 @@ def rotate_keys(services: Services) -> None:
 def key_lines(services: Services) -> list[str]:
     """Return one line a domain with its newest version."""
     return [f"{domain:10} version {version}" for domain, version in sorted(services.keys.versions().items())]
+
+
+def newest_audit(services: Services, who: Principal, limit: int) -> list[AuditRow]:
+    """Return the newest audit rows; audited itself."""
+    with services.act(who, "audit.read") as tx:
+        return list(tx.scalars(select(AuditRow).order_by(AuditRow.no.desc()).limit(limit)))

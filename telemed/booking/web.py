@@ -1,7 +1,161 @@
-"""Pages of booking."""
+"""Pages of booking: the call list, free slots, the day list, the roster."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from telemed.booking import rules, service
+from telemed.branches import service as branches
+from telemed.clock import iso, parse_iso
+from telemed.errors import Conflict, Invalid, NotFound
+from telemed.ids import new_id, parse_id
+from telemed.patients import service as patients
+from telemed.web import words
+from telemed.web.guard import guard, services, who
 
 pages = Blueprint("booking", __name__)
+
+
+@pages.get("/invitations")
+@guard("invitation.list")
+def invitations() -> ResponseReturnValue:
+    """Show whom to call, and how each call ended."""
+    found = service.invitations(services(), who())
+    return render_template("booking/invitations.html", invitations=found, refusals=rules.REFUSALS)
+
+
+@pages.post("/invitations")
+@guard("invitation.create")
+def invite() -> ResponseReturnValue:
+    """Put a patient on the call list."""
+    service.invite(services(), who(), _id("patient_id"), request.form.get("reason", ""), parse_id(request.form.get("id")))
+    flash("The patient is on the call list.", "success")
+    return redirect(url_for("booking.invitations"))
+
+
+@pages.post("/invitations/<uuid:invitation_id>/answer")
+@guard("invitation.answer")
+def answer(invitation_id: UUID) -> ResponseReturnValue:
+    """Record how a call ended."""
+    try:
+        service.answer_invitation(
+            services(), who(), invitation_id, request.form.get("outcome", ""), request.form.get("refusal") or None
+        )
+    except Invalid:
+        flash("Choose why the patient refused.", "warn")
+    except Conflict:
+        flash("This invitation was answered already.", "warn")
+    return redirect(url_for("booking.invitations"))
+
+
+@pages.get("/booking/slots")
+@guard("booking.search")
+def slots() -> ResponseReturnValue:
+    """Show the next free times for a patient."""
+    return _slots_page(_id("patient_id"))
+
+
+@pages.post("/booking")
+@guard("booking.book")
+def book() -> ResponseReturnValue:
+    """Book a slot, or move a booking to it; when somebody was faster, show the next free times."""
+    patient_id, doctor_id, starts_at = _id("patient_id"), _id("doctor_id"), _moment("starts_at")
+    moved = parse_id(request.form.get("move"))
+    try:
+        if moved:
+            version = int(request.form.get("version", "0") or 0)
+            service.move(services(), who(), moved, doctor_id, starts_at, version)
+        else:
+            service.book(
+                services(), who(), patient_id, _branch_id(), doctor_id, starts_at,
+                parse_id(request.form.get("invitation_id")), parse_id(request.form.get("booking_id")),
+            )  # fmt: skip
+    except (Conflict, Invalid) as error:
+        code = error.code if isinstance(error, Conflict) else next(iter(error.fields.values()), error.code)
+        return _slots_page(patient_id, code), error.status
+    flash("The booking is moved." if moved else "The time is booked.", "success")
+    return redirect(url_for("booking.day", date=starts_at.astimezone().date().isoformat()))
+
+
+@pages.post("/booking/<uuid:booking_id>/cancel")
+@guard("booking.cancel")
+def cancel(booking_id: UUID) -> ResponseReturnValue:
+    """Give a booking up."""
+    version = request.form.get("version", "")
+    try:
+        service.cancel(services(), who(), booking_id, int(version) if version.isdecimal() else None)
+        flash("The booking is cancelled; the time is free again.", "success")
+    except Conflict:
+        flash("The booking has changed meanwhile; look at the list again.", "warn")
+    return redirect(url_for("my.page" if who().role == "patient" else "booking.day"))
+
+
+@pages.get("/day")
+@guard("booking.read_day")
+def day() -> ResponseReturnValue:
+    """Show a day's bookings with the next thing to do for each."""
+    chosen = _day()
+    entries = service.day_list(services(), who(), _branch_id(), chosen)
+    with services().db.read() as tx:
+        words.use_zone(branches.branch_of(tx, _branch_id()).zone)
+    return render_template(
+        "booking/day.html", entries=entries, day=chosen, before=chosen - timedelta(days=1), after=chosen + timedelta(days=1)
+    )  # fmt: skip
+
+
+@pages.get("/roster")
+@guard("roster.read")
+def roster() -> ResponseReturnValue:
+    """Show the coming shifts."""
+    return render_template("booking/roster.html", shifts=service.roster(services(), who()))
+
+
+def _slots_page(patient_id: UUID, code: str | None = None) -> str:
+    branch_id = _branch_id()
+    with services().db.read() as tx:
+        words.use_zone(branches.branch_of(tx, branch_id).zone)
+    from_day = _day() if request.values.get("date") else None
+    found = service.free_slots(services(), who(), branch_id, from_day)
+    return render_template(
+        "booking/slots.html",
+        patient=patients.patient_card(services(), who(), patient_id),
+        slots=found,
+        code=code,
+        booking_id=new_id(),
+        invitation_id=request.values.get("invitation_id", ""),
+        move=request.values.get("move", ""),
+        version=request.values.get("version", ""),
+        iso=iso,
+    )
+
+
+def _branch_id() -> UUID:
+    branch_id = who().branch_id
+    if branch_id is None:
+        raise NotFound()
+    return branch_id
+
+
+def _id(name: str) -> UUID:
+    found = parse_id(request.values.get(name))
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def _moment(name: str) -> datetime:
+    try:
+        return parse_iso(request.form.get(name, ""))
+    except ValueError:
+        raise Invalid(fields={name: "not_a_time"}) from None
+
+
+def _day() -> date:
+    try:
+        return date.fromisoformat(request.values.get("date", ""))
+    except ValueError:
+        return services().clock().astimezone().date()

@@ -1,7 +1,117 @@
-"""Pages of checkup."""
+"""Posts of the check-up; the screen itself is put together in the clerk's desk (desks/counter.py)."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from telemed.checkup import rules, service
+from telemed.errors import Conflict, Invalid
+from telemed.web import words
+from telemed.web.guard import guard, services, who
 
 pages = Blueprint("checkup", __name__)
+
+
+@pages.get("/visits/<uuid:visit_id>/questions")
+@guard("visit.answer")
+def questions(visit_id: UUID) -> ResponseReturnValue:
+    """Show the questions before the numbers."""
+    return _questions(visit_id, {}, {})
+
+
+@pages.post("/visits/<uuid:visit_id>/questions")
+@guard("visit.answer")
+def answer(visit_id: UUID) -> ResponseReturnValue:
+    """Store the answers; one red flag leads to the red card at once."""
+    answers, faults = _answers()
+    if faults:
+        return _questions(visit_id, answers, faults), 422
+    try:
+        service.answer_questions(services(), who(), visit_id, answers)
+    except Invalid as error:
+        return _questions(visit_id, answers, error.fields), 422
+    return redirect(url_for("counter.visit", visit_id=visit_id))
+
+
+@pages.post("/visits/<uuid:visit_id>/measure")
+@guard("visit.ask_measurement")
+def measure(visit_id: UUID) -> ResponseReturnValue:
+    """Ask for the next measurement of a kind."""
+    return _step(visit_id, lambda kind: service.ask_measurement(services(), who(), visit_id, kind))
+
+
+@pages.post("/visits/<uuid:visit_id>/simulate")
+@guard("visit.simulate")
+def simulate(visit_id: UUID) -> ResponseReturnValue:
+    """Let the simulated meter measure; a demo only."""
+    fault = request.form.get("fault") or None
+    return _step(visit_id, lambda kind: service.simulate(services(), who(), visit_id, kind, None, fault))
+
+
+@pages.post("/visits/<uuid:visit_id>/skip")
+@guard("visit.ask_measurement")
+def skip(visit_id: UUID) -> ResponseReturnValue:
+    """Leave out the rest of one kind of measurement."""
+    return _step(visit_id, lambda kind: service.skip_step(services(), who(), visit_id, kind))
+
+
+@pages.post("/visits/<uuid:visit_id>/finish")
+@guard("visit.finish")
+def finish(visit_id: UUID) -> ResponseReturnValue:
+    """Hand the case to the doctors."""
+    return _step(visit_id, lambda _kind: service.finish(services(), who(), visit_id))
+
+
+@pages.post("/visits/<uuid:visit_id>/close")
+@guard("visit.close")
+def close(visit_id: UUID) -> ResponseReturnValue:
+    """End the visit."""
+    service.close_visit(services(), who(), visit_id)
+    flash("The visit is closed. Thank the patient and wipe the cuff.", "success")
+    return redirect(url_for("counter.desk"))
+
+
+def _step(visit_id: UUID, work: Any) -> ResponseReturnValue:
+    try:
+        work(request.form.get("kind", ""))
+    except Conflict as error:
+        flash(words.say_code(error.code, **error.facts), "warn")
+    return redirect(url_for("counter.visit", visit_id=visit_id))
+
+
+def _answers() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the typed answers, and what is missing: every symptom needs a yes or a no."""
+    form, faults = request.form, {}
+    for symptom in rules.SYMPTOMS:
+        if form.get(f"symptom-{symptom}") not in ("yes", "no"):
+            faults[f"symptom-{symptom}"] = "required"
+    if form.get("fasting") not in ("yes", "no", "unknown"):
+        faults["fasting"] = "required"
+    answers = {
+        "symptoms": [symptom for symptom in rules.SYMPTOMS if form.get(f"symptom-{symptom}") == "yes"],
+        "fasting": {"yes": True, "no": False}.get(form.get("fasting", "")),
+        "known_hypertension": {"yes": True, "no": False}.get(form.get("known_hypertension", "")),
+        "arm": form.get("arm", ""),
+        "cuff": form.get("cuff", ""),
+        **{name: form.get(name, "").strip() for name in ("question", "medicines", "allergies")},
+    }
+    # A red flag is never held up by a question that was left open.
+    if rules.is_red_flag(answers["symptoms"]):
+        answers["arm"], answers["cuff"] = answers["arm"] or "left", answers["cuff"] or "medium"
+        faults = {}
+    else:
+        faults |= {name: code for name, code in rules.answer_faults(answers).items() if name not in faults}
+    return answers, faults
+
+
+def _questions(visit_id: UUID, answers: dict[str, Any], faults: dict[str, str]) -> str:
+    visit = service.visit_view(services(), who(), visit_id)
+    typed = request.form if request.method == "POST" else {}
+    return render_template(
+        "checkup/questions.html", visit=visit, answers=answers, faults=faults, typed=typed, red_flags=rules.RED_FLAGS,
+        others=rules.OTHER_SYMPTOMS,
+    )  # fmt: skip

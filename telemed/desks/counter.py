@@ -1,7 +1,99 @@
-"""The counter desk."""
+"""The clerk's desk: what to do next, and one screen for a visit from the questions to the doctor."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from telemed.booking import service as booking
+from telemed.branches import service as branches
+from telemed.checkup import service as checkup
+from telemed.consultation import service as consultation
+from telemed.delivery import service as delivery
+from telemed.errors import Conflict, NotFound
+from telemed.ids import parse_id
+from telemed.patients import service as patients
+from telemed.readings import service as readings
+from telemed.web import words
+from telemed.web.guard import guard, services, who
 
 pages = Blueprint("counter", __name__)
+
+
+@pages.get("/counter")
+@guard("booking.read_day")
+def desk() -> ResponseReturnValue:
+    """Show the corner's state and the day: one next step."""
+    branch = branches.branch_view(services(), who(), _branch_id())
+    words.use_zone(branch.zone)
+    visits = checkup.visits_at(services(), who(), branch.id)
+    entries = booking.day_list(services(), who(), branch.id)
+    names = {visit.id: patients.patient_card(services(), who(), visit.patient_id).full_name for visit in visits}
+    return render_template("desks/counter/desk.html", branch=branch, visits=visits, names=names, entries=entries)
+
+
+@pages.post("/counter/walk-in")
+@guard("booking.book")
+def walk_in() -> ResponseReturnValue:
+    """Book a patient who stands here with a doctor who is free now, and open the visit."""
+    patient_id = _id("patient_id")
+    try:
+        booking_id = booking.walk_in(services(), who(), patient_id, _branch_id())
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        return redirect(url_for("booking.slots", patient_id=patient_id))
+    return _open(patient_id, booking_id)
+
+
+@pages.post("/counter/visits")
+@guard("visit.open")
+def open_visit() -> ResponseReturnValue:
+    """Open the visit of a booked patient who is here."""
+    return _open(_id("patient_id"), _id("booking_id"))
+
+
+def _open(patient_id: UUID, booking_id: UUID) -> ResponseReturnValue:
+    identified_by = request.form.get("identified_by") or "document"
+    try:
+        visit_id = checkup.open_visit(services(), who(), patient_id, _branch_id(), identified_by, booking_id)
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        busy = error.facts.get("visit_id")
+        return redirect(url_for("counter.visit", visit_id=busy) if busy else url_for("counter.desk"))
+    return redirect(url_for("checkup.questions", visit_id=visit_id))
+
+
+@pages.get("/counter/visits/<uuid:visit_id>")
+@guard("visit.read")
+def visit(visit_id: UUID) -> ResponseReturnValue:
+    """Show one visit: steps, status, the doctor's call, what to do next. No value is ever on this page."""
+    view = checkup.visit_view(services(), who(), visit_id)
+    branch = branches.branch_view(services(), who(), view.branch_id)
+    words.use_zone(branch.zone)
+    open_now = view.state != "closed"
+    return render_template(
+        "desks/counter/visit.html",
+        visit=view,
+        branch=branch,
+        patient=patients.patient_card(services(), who(), view.patient_id),
+        status=readings.status_of_visit(services(), who(), visit_id),
+        level=readings.level_of_visit(services(), who(), visit_id),
+        case=consultation.case_state(services(), who(), visit_id) if open_now else None,
+        slips=delivery.parcels_of_visit(services(), who(), visit_id),
+    )
+
+
+def _branch_id() -> UUID:
+    branch_id = who().branch_id
+    if branch_id is None:
+        raise NotFound()
+    return branch_id
+
+
+def _id(name: str) -> UUID:
+    found = parse_id(request.form.get(name))
+    if found is None:
+        raise NotFound()
+    return found

@@ -38,7 +38,10 @@ class Body(BaseModel):
 
 def read_json(model: type[Model]) -> Model:
     """Return the request's JSON as `model`. Raises Invalid with a code per field."""
-    document = request.get_json(silent=True)
+    try:
+        document = request.get_json(silent=True)
+    except RecursionError:  # a body of ten thousand brackets
+        raise Invalid("body_invalid") from None
     if not isinstance(document, dict):
         raise Invalid("body_invalid")
     return parse(model, document)
