@@ -349,3 +349,19 @@ def film_of(text: str, path: Path) -> None:
         picture[start : start + len(row)] = bytes(16 if dark else 235 for dark in row)
     frame = b"FRAME\n" + bytes(picture) + b"\x80" * (320 * 240 * 2)
     path.write_bytes(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420\n" + frame * 2)
+
+
+def test_the_dispatchers_list_shows_a_packed_parcel_by_itself(
+    chromium: Browser, address: str, post: Post, services: Services
+) -> None:
+    parcel_id = post.parcel("ordered")
+    context = chromium.new_context(base_url=address)
+    sign_in(context, services, address, cast.EGOR)
+    page = context.new_page()
+    page.goto("/dispatch")
+    expect(page.locator("[data-room]")).to_have_attribute("data-watching", "yes", timeout=10_000)
+    expect(page.locator("input[name=parcels]")).to_have_count(0)
+    post.pack(post.now(parcel_id).order_id)
+
+    expect(page.locator("input[name=parcels]")).to_have_count(1, timeout=10_000)
+    context.close()

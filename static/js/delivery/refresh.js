@@ -10,7 +10,7 @@ let timer = 0;
 
 if (list) {
   const socket = io({ transports: ["websocket"] });
-  const watch = () => socket.emit("watch", { room: list.dataset.room });
+  const watch = () => socket.emit("watch", { room: list.dataset.room }, (answer) => { list.dataset.watching = answer?.ok ? "yes" : "no"; });
   let wasConnected = false;
   socket.on("connect", () => { watch(); if (wasConnected) soon(); wasConnected = true; });
   EVENTS.forEach((name) => socket.on(name, soon));
