@@ -111,7 +111,9 @@ def _subject_of(services: Services, visit_id: UUID) -> Subject:
 
 
 def _views(services: Services, tx: Session, visit_id: UUID) -> list[ReadingView]:
-    rows = tx.scalars(select(Reading).where(Reading.visit_id == visit_id).order_by(Reading.measured_at, Reading.id))
+    rows = tx.scalars(
+        select(Reading).where(Reading.visit_id == visit_id).order_by(Reading.measured_at, Reading.stored_at)
+    )
     return [_view(services, tx, row) for row in rows]
 
 
@@ -151,14 +153,28 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def type_in(services: Services, who: Principal, visit_id: UUID, kind: str, values: dict[str, float]) -> UUID:
-    """Store values that the clerk read off a meter; who types them never sees them again. Raises Invalid."""
+def may_type_in(services: Services, who: Principal, visit_id: UUID) -> None:
+    """Raise unless `who` may type in values of this visit now."""
+    with services.look(who, "reading.type_in", _subject_of(services, visit_id)):
+        return
+
+
+def type_in(
+    services: Services, who: Principal, visit_id: UUID, kind: str, values: dict[str, float],
+    reading_id: UUID | None = None,
+) -> UUID:  # fmt: skip
+    """Store values that the clerk read off a meter; who types them never sees them again. The same `reading_id` twice
+    is one reading. Raises Invalid.
+    """
     _check_typed(kind, values)
     subject = _subject_of(services, visit_id)
     with services.act(who, "reading.type_in", subject) as tx:
         visit = tx.get(Visit, visit_id)
         assert visit is not None
-        now, reading_id = services.clock(), new_id()
+        reading_id = reading_id or new_id()
+        if tx.get(Reading, reading_id) is not None:
+            return reading_id
+        now = services.clock()
         reading = Reading(
             id=reading_id, event_id=None, reading_key=hashlib.sha256(f"typed:{reading_id}".encode()).hexdigest(),
             patient_id=visit.patient_id, visit_id=visit.id, branch_id=visit.branch_id, meter_id=None, kind=kind,
@@ -279,3 +295,9 @@ def erase_quarantine(services: Services, tx: Session) -> None:
         .where(QuarantinedItem.erase_at < services.clock(), QuarantinedItem.item.is_not(None))
         .values(item=None)
     )
+
+
+def level_of_visit(services: Services, who: Principal, visit_id: UUID) -> str:
+    """Return the visit's urgency for who sees its status: as stored, or RED from the answers before the job has run."""
+    with services.look(who, "reading.read_status", _subject_of(services, visit_id)) as tx:
+        return triage_of(tx, visit_id)
