@@ -27,37 +27,45 @@ class Started:
 
     name: str
     process: subprocess.Popen[bytes]
+    at: float
 
 
 class Together:
     """A set of processes that are started one after another and stopped together, last first."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.environment = environment
+    def __init__(self, environment: dict[str, str], logs: Path) -> None:
+        self.environment, self.logs = environment, logs
         self.started: list[Started] = []
 
     def start(self, name: str, *arguments: str) -> None:
         """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C reaches only us."""
-        process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=self.environment, start_new_session=True
-        )
-        self.started.append(Started(name, process))
+        self.logs.mkdir(parents=True, exist_ok=True)
+        began = time.time()
+        with (self.logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments], cwd=ROOT, env=self.environment, start_new_session=True,
+                stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self.started.append(Started(name, process, began))
 
     def wait_for(self, path: Path, pid_of: str) -> dict[str, object]:
         """Return the run file's facts once the process named `pid_of` has written it. Raises StartRefused."""
         started = next(item for item in self.started if item.name == pid_of)
-        deadline = time.monotonic() + READY_S
+        deadline, since = time.monotonic() + READY_S, started.at - 0.01
         while time.monotonic() < deadline:
             if started.process.poll() is not None:
-                raise StartRefused(f"The {pid_of} stopped while starting; its message stands above.")
+                raise StartRefused(f"The {pid_of} stopped while starting: {self.last_words(pid_of)}")
             facts = _read(path)
-            if facts and self._is_new(facts, path, started):
+            if facts and path.stat().st_mtime >= since:  # a killed process leaves an old file behind
                 return facts
             time.sleep(0.05)
         raise StartRefused(f"The {pid_of} did not get ready within {READY_S:.0f} s.")
 
-    def _is_new(self, facts: dict[str, object], path: Path, started: Started) -> bool:
-        return path.stat().st_mtime >= _start_time(started.process.pid) - 1
+    def last_words(self, name: str) -> str:
+        """Return the last line that a process wrote, and where the rest stands."""
+        path = self.logs / f"{name}.log"
+        lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+        return f"{lines[-1] if lines else 'it said nothing'} (the rest stands in {path})"
 
     def run(self, *arguments: str) -> int:
         """Run `python ARGUMENTS` to its end and return its exit code."""
@@ -86,19 +94,16 @@ def _read(path: Path) -> dict[str, object]:
         return {}
 
 
-def _start_time(pid: int) -> float:
-    return Path(f"/proc/{pid}").stat().st_mtime if Path(f"/proc/{pid}").exists() else 0.0
-
-
 def up(settings: Settings, *, say: Callable[[str], None] = print) -> int:
     """Run the demo until Ctrl-C, or until one of its processes ends by itself. Return the exit code."""
     if not settings.demo:
         raise StartRefused("`up` runs the demo; set TELEMED_DEMO=1, or start `serve` for a real deployment.")
-    together = Together({**os.environ, "TELEMED_DATA_DIR": str(settings.data_dir), "TELEMED_RADIO": "simulated"})
+    environment = {**os.environ, "TELEMED_DATA_DIR": str(settings.data_dir), "TELEMED_RADIO": "simulated"}
+    together = Together(environment, settings.data_dir / "log")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         url = start_all(settings, together, say)
-        say(welcome(url))
+        say(welcome(url, together.logs))
         return _watch(together, say)
     except KeyboardInterrupt:
         say("\nStopping ...")
@@ -130,7 +135,7 @@ def start_all(settings: Settings, together: Together, say: Callable[[str], None]
 def _watch(together: Together, say: Callable[[str], None]) -> int:
     while (ended := together.first_ended()) is None:
         time.sleep(0.3)
-    say(f"The {ended.name} ended by itself (code {ended.process.returncode}); stopping the rest.")
+    say(f"The {ended.name} ended by itself: {together.last_words(ended.name)}. Stopping the rest.")
     return 1
 
 
@@ -138,19 +143,19 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def welcome(url: str) -> str:
+def welcome(url: str, logs: Path) -> str:
     """Return what a newcomer should try first."""
     return f"""
 telemed is running:  {url}
 
 One click signs you in as any role of the demo. Try the whole story in two browser windows (one of them private):
 
-  1  clerk Anna           day list > walk-in for a patient > questions > "simulated meter: measure" > ready for the doctor
+  1  clerk Anna           find a patient > check-up now > questions > "simulated meter: measure" > ready for the doctor
   2  doctor Vera          queue > take the case > values, video call, note > prescribe and sign
   3  pharmacist Dina      pack the order
   4  dispatcher Egor      give the parcel to postman Fedor
   5  postman Fedor        open the round, switch the network off, hand over with the code of the patient's slip
   6  coordinator Galina   the funnel, branch by branch
 
-Ctrl-C stops everything.
+What the processes say stands in {logs}. Ctrl-C stops everything.
 """
