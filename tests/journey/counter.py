@@ -8,6 +8,7 @@ from tests.journey.scene import Scene
 from tests.journey.sockets import Line
 
 NEIGHBOURS = 4  # registered beside the story's patient: more strings to look for
+STEPS_DONE = r'<progress value="{}"'  # questions and readings together
 UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
 
 
@@ -101,43 +102,36 @@ async def measure(scene: Scene) -> str:
 
 
 async def _measure_one(scene: Scene, line: Line, path: str, kind: str, done: int) -> None:
+    """Press the demo's button as soon as the patient has rested, then wait for the status on the clerk's screen."""
     clerk = await scene.person("clerk")
-
-    async def rested() -> Page | None:
-        page = await clerk.open(path)
-        return page if page.has("data-countdown") is False else None
-
-    page = await scene.until("the rest to be over", rested, scene.limits.reading_s)
+    page = await scene.page_with("clerk", path, r"/simulate", scene.limits.reading_s)
     await clerk.submit(page.form(rf"/visits/{UUID}/simulate", kind=kind), page)
-
-    async def stored() -> bool | None:
-        return _done(await clerk.open(path)) >= done or None
-
-    await scene.until(f"reading {done} ({kind})", stored, scene.limits.reading_s, line)
-
-
-def _done(page: Page) -> int:
-    return int(page.find(r'data-done="(\d+)"').group(1))
+    try:
+        await scene.page_with("clerk", path, STEPS_DONE.format(done + 1), scene.limits.reading_s, line)
+    except PageWrong:
+        raise PageWrong(f"no reading came from the {kind} meter in {scene.limits.reading_s:.0f} s") from None
 
 
 async def close_visit(scene: Scene) -> str:
-    """The clerk closes the visit; the corner is free again."""
-    clerk = await scene.person("clerk")
-    page = await clerk.open(f"/counter/visits/{scene.ids['visit']}")
-    page.hides(*scene.typed["answers"], *scene.typed["note"], *scene.typed["directions"])
-    await clerk.submit(page.form(rf"/visits/{UUID}/close"), page)
-    return "closed"
+    """The clerk prints the slip for the patient, sees nothing of the talk, and closes the visit."""
+    clerk, path = await scene.person("clerk"), f"/counter/visits/{scene.ids['visit']}"
+    page = await scene.page_with("clerk", path, rf"/parcels/{UUID}/slip", scene.limits.job_s)
+    pressures = [value for value in scene.typed["values"] if "/" in value]
+    page.hides(*scene.typed["answers"], *scene.typed["note"], *scene.typed["directions"], *pressures)
+    slip = await clerk.open(page.link(rf"/parcels/{UUID}/slip"))
+    groups = slip.find(r'class="numbers">((?:[0-9a-f]{4} ?){8})<').group(1)
+    scene.secrets["parcel"] = scene.canaries.keep(groups.replace(" ", ""))
+    page = await clerk.submit(page.form(rf"/visits/{UUID}/close"), page)
+    return "slip printed, closed"
 
 
 async def open_my_page(scene: Scene) -> str:
-    """The patient shows the card and sees the own parcel with its secret."""
+    """The patient shows the card and sees the own parcel with the same secret, and the own values."""
     patient = scene.people["patient"] = Browser(scene.url, "patient")
     page = await patient.open("/card")
     page = await patient.submit(page.form("/card"), page, token=scene.secrets["card"])
-    slip = await patient.open(page.link(rf"/parcels/{UUID}/slip"))
-    groups = slip.find(r'class="numbers">((?:[0-9a-f]{4} ?){8})<').group(1)
-    scene.secrets["parcel"] = scene.canaries.keep(groups.replace(" ", ""))
-    return "a parcel under way, its slip with the secret"
+    page.shows(known(scene).full_name, scene.secrets["parcel"], *scene.typed["values"])
+    return "name, values, parcel with its secret"
 
 
 def known(scene: Scene) -> Villager:
