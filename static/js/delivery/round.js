@@ -68,8 +68,9 @@ function showStops(kept, fresh) {
   part("empty").querySelector("p").textContent = word(kept?.expired ? "expired" : kept ? "all_done" : "no_list");
 }
 
-const lastOf = (fresh, stop, kinds) => fresh.find(
-  (note) => note.report.parcel_id === stop.parcel_id && kinds.includes(note.report.kind) && [null, "applied"].includes(note.status));
+function lastOf(fresh, stop, kinds) {
+  return fresh.find((note) => note.report.parcel_id === stop.parcel_id && kinds.includes(note.report.kind) && [null, "applied"].includes(note.status));
+}
 
 function showDone(mine) {
   const today = mine.filter((note) => new Date(note.noted_at).toDateString() === new Date().toDateString());

@@ -13,7 +13,9 @@ function bind(form) {
   showDetails(form);
 }
 
-const isEmpty = (line) => [...line.querySelectorAll("select, input, textarea")].every((field) => !field.value);
+function isEmpty(line) {
+  return [...line.querySelectorAll("select, input, textarea")].every((field) => !field.value);
+}
 
 function showNext(lines, more) {
   const next = lines.find((line) => line.hidden);
