@@ -45,6 +45,7 @@ class CaseView:
     branch_id: UUID
     place: str
     zone: str
+    phone: str
     level: str
     state: str
     queued_at: datetime
@@ -113,7 +114,7 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
     waited = services.clock() - case.queued_at
     return CaseView(
         id=case.id, visit_id=case.visit_id, patient_id=case.patient_id, branch_id=branch.id, place=branch.place,
-        zone=branch.zone, level=case.level, state=case.state, queued_at=case.queued_at,
+        zone=branch.zone, phone=branch.phone, level=case.level, state=case.state, queued_at=case.queued_at,
         waiting_min=int(waited.total_seconds() // 60), is_mine=mine, is_booked_with_me=booked,
         patient_name=patients.name_of(services, tx, case.patient_id) if mine or booked else "",
         line_class=branch.line_class,

@@ -1,0 +1,237 @@
+"""The relay of calls: who comes, who goes, what passes between them, and who is kept out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+from flask_socketio.test_client import SocketIOTestClient
+from sqlalchemy import select
+
+from telemed.access.models import SignInSession
+from telemed.bootstrap import Application
+from telemed.consultation import service
+from telemed.consultation.models import CallStep, Consultation
+from telemed.services import Services
+from tests import cast
+from tests.conftest import Clock
+from tests.make import Hands
+
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+Open = Callable[[cast.Person], "Page"]
+
+
+class Page:
+    """One page's socket."""
+
+    def __init__(self, socket: SocketIOTestClient) -> None:
+        self.socket = socket
+
+    def say(self, event: str, call_id: UUID, **document: Any) -> dict[str, Any]:
+        """Send a message of the call and return the answer."""
+        return self.socket.emit(event, {"call_id": str(call_id), **document}, callback=True)  # type: ignore[no-any-return]
+
+    def join(self, call_id: UUID, page: str) -> dict[str, Any]:
+        return self.say("call:join", call_id, page=page)
+
+    def heard(self, event: str) -> list[dict[str, Any]]:
+        """Return the documents of one event that arrived since the last look; all others are dropped."""
+        return [got["args"][0] for got in self.socket.get_received() if got["name"] == event]
+
+
+@pytest.fixture
+def case(services: Services, hands: Hands) -> UUID:
+    """A case that Vera has taken; the patient sits in Anna's corner."""
+    visit = hands.visit(cast.MARIA, state="ready")
+    with services.db.write() as tx:
+        case_id = service.queue_case(services, tx, visit, "YELLOW")
+    assert case_id is not None
+    service.take(services, cast.VERA.who, case_id)
+    return case_id
+
+
+@pytest.fixture
+def open_page(application: Application, sign_in: SignIn) -> Open:
+    def open_page(person: cast.Person) -> Page:
+        return Page(application.io.test_client(application.app, flask_test_client=sign_in(person)))
+
+    return open_page
+
+
+def peer(case: UUID, role: str, page: str, *, joined: bool = True) -> dict[str, Any]:
+    return {"call_id": str(case), "joined": joined, "role": role, "page": page}
+
+
+def test_each_side_hears_that_the_other_is_there(open_page: Open, case: UUID) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    assert anna.join(case, "a1") == {"ok": True}
+    assert anna.heard("call:peer") == []
+    assert vera.join(case, "v1") == {"ok": True}
+
+    assert anna.heard("call:peer") == [peer(case, "doctor", "v1")]
+    assert vera.heard("call:peer") == [peer(case, "clerk", "a1")]
+
+
+def test_a_signal_passes_untouched_and_only_to_the_others(open_page: Open, case: UUID) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    sent = {"page": "v1", "round": 0, "description": {"type": "offer", "sdp": "v=0\r\n"}}
+    candidate = {"page": "v1", "round": 3, "candidate": {"candidate": "", "sdpMid": None, "sdpMLineIndex": 0}}
+    assert vera.say("call:signal", case, **sent)["ok"]
+    assert vera.say("call:signal", case, **candidate)["ok"]
+
+    assert anna.heard("call:signal") == [{"call_id": str(case), **sent}, {"call_id": str(case), **candidate}]
+    assert vera.heard("call:signal") == []
+
+
+def test_leaving_and_losing_the_line_both_say_good_bye(open_page: Open, case: UUID) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    anna.heard("call:peer")
+    vera.say("call:leave", case)
+    assert anna.heard("call:peer") == [peer(case, "doctor", "v1", joined=False)]
+
+    vera.join(case, "v2")
+    anna.heard("call:peer")
+    vera.socket.disconnect()
+    assert anna.heard("call:peer") == [peer(case, "doctor", "v2", joined=False)]
+
+
+def test_a_page_whose_new_socket_is_there_already_has_not_left(open_page: Open, case: UUID) -> None:
+    anna, old, new = open_page(cast.ANNA), open_page(cast.VERA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    old.join(case, "v1")
+    new.join(case, "v1")
+    assert new.heard("call:peer") == [peer(case, "clerk", "a1")]
+    anna.heard("call:peer")
+    old.socket.disconnect()
+
+    assert anna.heard("call:peer") == []
+    new.socket.disconnect()
+    assert anna.heard("call:peer") == [peer(case, "doctor", "v1", joined=False)]
+
+
+def test_outsiders_hear_and_say_nothing(open_page: Open, case: UUID) -> None:
+    anna = open_page(cast.ANNA)
+    assert anna.join(case, "a1") == {"ok": True}
+    anna.heard("call:peer")
+
+    refused = {"doctor": "not_found", "clerk": "not_found", "coordinator": "forbidden", "pharmacist": "forbidden"}
+    for person in (cast.GLEB, cast.BORIS, cast.RITA, cast.GALINA, cast.DINA):
+        outsider = open_page(person)
+        said = [
+            outsider.join(case, "x"),
+            outsider.say("call:signal", case, page="x", round=0, description={}),
+            outsider.say("call:heard", case, audio=True, video=True),
+            outsider.say("call:step", case, kind="telephone"),
+            outsider.say("call:servers", case),
+            outsider.say("call:leave", case),
+        ]
+        assert {answer["error"] for answer in said} == {refused[person.role]}
+    assert anna.socket.get_received() == []
+
+
+def test_nothing_passes_after_the_end_and_both_are_told(
+    open_page: Open, case: UUID, services: Services, application: Application
+) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    service.end(services, cast.VERA.who, case, "not_reached")
+
+    for side in (anna, vera):
+        assert [document["consultation_id"] for document in side.heard("call:ended")] == [str(case)]
+        assert side.say("call:signal", case, page="x", round=0, candidate={})["error"] == "no_call_now"
+        assert side.join(case, "new")["error"] == "no_call_now"
+    vera.say("call:leave", case)
+    assert anna.heard("call:peer") == [peer(case, "doctor", "v1", joined=False)]
+
+
+def test_a_revoked_session_is_out_at_the_next_event(
+    open_page: Open, case: UUID, services: Services, clock: Clock
+) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    with services.db.write() as tx:
+        for session in tx.scalars(select(SignInSession).where(SignInSession.account_id == cast.VERA.id)):
+            tx.delete(session)
+
+    assert vera.say("call:signal", case, page="v1", round=0, candidate={})["error"] == "sign_in_needed"
+    assert anna.heard("call:signal") == []
+
+
+def test_the_first_heard_of_either_side_starts_the_call_once(open_page: Open, case: UUID, services: Services) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    vera.heard("call:heard")
+    for _ in range(2):
+        anna.say("call:heard", case, audio=True, video=False)
+    with services.db.read() as tx:
+        row = tx.get(Consultation, case)
+        steps = tx.scalars(select(CallStep.kind).where(CallStep.consultation_id == case, CallStep.role == "clerk"))
+        assert row is not None
+        assert (row.state, list(steps)) == ("in_call", ["joined", "heard"])
+
+    assert vera.heard("call:heard") == [{"call_id": str(case), "audio": True, "video": False}] * 2
+
+
+@pytest.mark.parametrize(
+    ("event", "document"),
+    [
+        ("call:join", {}),
+        ("call:join", {"page": "x" * 41}),
+        ("call:join", {"page": 5}),
+        ("call:signal", {"round": -1}),
+        ("call:signal", {"round": 10**30}),
+        ("call:signal", {"description": "offer"}),
+        ("call:signal", {"page": "p", "joke": 1}),
+        ("call:heard", {"audio": "loud"}),
+        ("call:step", {}),
+        ("call:step", {"kind": "No Such!"}),
+    ],
+)
+def test_a_message_of_another_shape_is_refused(
+    open_page: Open, case: UUID, event: str, document: dict[str, Any]
+) -> None:
+    vera = open_page(cast.VERA)
+    assert vera.join(case, "v1")["ok"]
+
+    assert vera.say(event, case, **document)["error"] == "body_invalid"
+
+
+@pytest.mark.parametrize("document", [None, "x", [], {"call_id": "x"}, {"call_id": str(UUID(int=5)), "page": "p"}])
+def test_a_call_that_is_none_is_refused(open_page: Open, document: Any) -> None:
+    answer = open_page(cast.VERA).socket.emit("call:join", document, callback=True)
+
+    assert answer["error"] in ("body_invalid", "not_found")
+
+
+def test_relay_credentials_come_to_members_only_and_end_after_an_hour(
+    open_page: Open, case: UUID, services: Services, clock: Clock
+) -> None:
+    vera = open_page(cast.VERA)
+    assert vera.say("call:servers", case) == {"ok": True, "ice_servers": []}
+
+    services.settings = type(services.settings)(
+        **{**vars(services.settings), "turn_url": "turn:127.0.0.1:3478", "turn_secret": "s3cret"}
+    )
+    [server] = vera.say("call:servers", case)["ice_servers"]
+    assert server["urls"] == ["turn:127.0.0.1:3478"]
+    assert server["username"] == f"{int(clock().timestamp()) + 3600}:{case}"
+    assert "s3cret" not in str(server)
+    assert open_page(cast.GLEB).say("call:servers", case) == {"error": "not_found"}
+
+
+def test_only_the_region_watches_its_queue(open_page: Open, case: UUID) -> None:
+    room = {"room": f"queue:{cast.LAKE}"}
+    assert open_page(cast.VERA).socket.emit("watch", room, callback=True) == {"ok": True}
+
+    for person in (cast.GLEB, cast.ANNA, cast.GALINA):
+        assert open_page(person).socket.emit("watch", room, callback=True)["error"] == "forbidden"
