@@ -76,7 +76,7 @@ def note_first_heard(services: Services, who: Principal, case_id: UUID) -> None:
 
 
 def write_message(services: Services, who: Principal, case_id: UUID, text: str, message_id: UUID | None = None) -> UUID:
-    """Store a line of chat once and return its id."""
+    """Store a line of chat once and return its id. Raises Invalid, or Conflict when no call is on."""
     text = text.strip()
     if not text or len(text) > rules.MESSAGE_MAX:
         raise Invalid(fields={"text": "too_long" if text else "required"})
@@ -86,8 +86,11 @@ def write_message(services: Services, who: Principal, case_id: UUID, text: str, 
         assert who.id is not None
         if case.state not in rules.WITH_DOCTOR:
             raise Conflict("no_call_now")
-        if message_id is not None and tx.get(ChatMessage, message_id) is not None:
-            return message_id
+        known = tx.get(ChatMessage, message_id) if message_id else None
+        if known is not None:
+            if known.consultation_id != case.id or known.author_id != who.id:
+                raise Conflict("message_id_used")
+            return known.id
         row = ChatMessage(
             id=message_id or new_id(), consultation_id=case.id, patient_id=case.patient_id, author_id=who.id,
             author_role=str(who.role), at=services.clock(), words_rev=0,

@@ -1,0 +1,510 @@
+"""Cases: the order of the queue, one doctor a case, care that opens and ends, a note that nobody overwrites unseen."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from telemed.access.models import AuditRow
+from telemed.access.relations import Principal
+from telemed.booking.models import Booking
+from telemed.checkup import service as checkup
+from telemed.checkup.models import Visit
+from telemed.consultation import rules, service, service_call
+from telemed.consultation.models import ChatMessage, Consultation
+from telemed.errors import Conflict, Forbidden, Invalid, NotFound, TelemedError
+from telemed.ids import new_id
+from telemed.readings import service as readings
+from telemed.services import Services
+from tests import cast
+from tests.conftest import Clock
+from tests.make import Hands
+
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+NOTE = {"complaint": "головная боль", "findings": "", "assessment": "ГБ II", "plan": "контроль"}
+SECOND = cast.Person("vera2", "doctor", "Валентина Морозова", None, cast.LAKE)
+
+
+@pytest.fixture
+def second(hands: Hands) -> Principal:
+    """A second doctor of the Lake region."""
+    with hands.services.db.write() as tx:
+        hands._account(tx, SECOND, "-")
+    return SECOND.who
+
+
+@pytest.fixture
+def queue_up(services: Services, hands: Hands) -> Callable[..., UUID]:
+    """Put a villager's case into the queue."""
+
+    def queue_up(villager: cast.Villager = cast.MARIA, level: str = "YELLOW", **more: Any) -> UUID:
+        visit = hands.visit(villager, state="ready", **more)
+        with services.db.write() as tx:
+            case_id = service.queue_case(services, tx, visit, level)
+        assert case_id is not None
+        return case_id
+
+    return queue_up
+
+
+@pytest.fixture
+def case(queue_up: Callable[..., UUID], services: Services) -> UUID:
+    """Maria's case, taken by Vera."""
+    case_id = queue_up()
+    service.take(services, cast.VERA.who, case_id)
+    return case_id
+
+
+def state(services: Services, case_id: UUID) -> str:
+    with services.db.read() as tx:
+        row = tx.get(Consultation, case_id)
+        assert row is not None
+        return row.state
+
+
+# --- the queue ----------------------------------------------------------------------------------------------------
+
+
+def test_the_most_urgent_comes_first_then_who_waits_longest(
+    services: Services, queue_up: Callable[..., UUID], clock: Clock
+) -> None:
+    order = {}
+    for level in ("GREEN", "YELLOW", "UNKNOWN", "AMBER", "YELLOW", "RED"):
+        order[queue_up(cast.MARIA, level)] = level
+        clock.forward(minutes=7)
+
+    queue = service.queue(services, cast.VERA.who)
+    assert [view.level for view in queue] == ["RED", "AMBER", "YELLOW", "YELLOW", "UNKNOWN", "GREEN"]
+    assert [view.waiting_min for view in queue if view.level == "YELLOW"] == [35, 14]
+
+
+def test_a_doctor_sees_the_region_and_names_of_own_patients_only(
+    services: Services, queue_up: Callable[..., UUID], hands: Hands
+) -> None:
+    mine = hands.booking(cast.MARIA, cast.VERA)
+    queue_up(cast.MARIA, booking_id=mine)
+    queue_up(cast.IVAN)
+
+    seen = {view.patient_id: view.patient_name for view in service.queue(services, cast.VERA.who)}
+    assert seen == {cast.MARIA.id: "Ёлкина Мария Петровна", cast.IVAN.id: ""}
+    assert service.queue(services, cast.GLEB.who) == []
+    with pytest.raises(Forbidden):
+        service.queue(services, cast.ANNA.who)
+
+
+def test_a_visit_is_queued_once(services: Services, hands: Hands) -> None:
+    visit = hands.visit()
+    with services.db.write() as tx:
+        first = service.queue_case(services, tx, visit)
+        tx.flush()
+        assert service.queue_case(services, tx, visit) == first
+        assert service.queue_case(services, tx, new_id()) is None
+
+
+def test_handing_over_a_visit_queues_it_with_its_level(
+    services: Services, hands: Hands, jobs: Callable[[], int]
+) -> None:
+    visit = hands.visit(answered_at=hands.clock())
+    readings.type_in(services, cast.ANNA.who, visit, "blood_pressure", {"systolic": 195, "diastolic": 90, "pulse": 70})
+    jobs()
+    assert service.queue(services, cast.VERA.who) == []
+    checkup.finish(services, cast.ANNA.who, visit)
+    jobs()
+
+    assert [view.level for view in service.queue(services, cast.VERA.who)] == ["AMBER"]
+
+
+def test_a_red_case_does_not_wait_for_the_clerk(services: Services, hands: Hands, jobs: Callable[[], int]) -> None:
+    visit = hands.visit(answered_at=hands.clock())
+    readings.type_in(services, cast.ANNA.who, visit, "glucose", {"glucose_mmol_l": 2.4})
+    jobs()
+
+    assert [view.level for view in service.queue(services, cast.VERA.who)] == ["RED"]
+
+
+def test_a_case_follows_its_urgency_until_it_ends(services: Services, case: UUID) -> None:
+    with services.db.write() as tx:
+        row = tx.get(Consultation, case)
+        assert row is not None
+        service.raise_case(services, tx, row.visit_id, "RED")
+        raised = row.level
+        row.state = "ended"
+        service.raise_case(services, tx, row.visit_id, "GREEN")
+        assert (raised, row.level) == ("RED", "RED")
+
+
+# --- one doctor ---------------------------------------------------------------------------------------------------
+
+
+def test_of_two_doctors_who_race_one_gets_the_case(
+    services: Services, queue_up: Callable[..., UUID], second: Principal
+) -> None:
+    case_id, gate, codes = queue_up(), threading.Barrier(2), []
+
+    def race(who: Principal) -> None:
+        gate.wait()
+        try:
+            service.take(services, who, case_id)
+            codes.append("taken")
+        except TelemedError as error:
+            codes.append(error.code)
+
+    threads = [threading.Thread(target=race, args=(who,)) for who in (cast.VERA.who, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(codes) == ["case_taken", "taken"]
+
+
+def test_taking_twice_changes_nothing_and_another_region_may_not(
+    services: Services, queue_up: Callable[..., UUID], clock: Clock
+) -> None:
+    case_id = queue_up()
+    with pytest.raises(NotFound):
+        service.take(services, cast.GLEB.who, case_id)
+    with pytest.raises(Forbidden):
+        service.take(services, cast.ANNA.who, case_id)
+    service.take(services, cast.VERA.who, case_id)
+    clock.forward(minutes=1)
+    service.take(services, cast.VERA.who, case_id)
+
+    with services.db.read() as tx:
+        assert tx.scalars(select(Consultation)).one().taken_at == cast.NOON
+    with pytest.raises(NotFound):
+        service.take(services, cast.VERA.who, new_id())
+
+
+def test_a_case_given_back_keeps_its_place(services: Services, case: UUID, clock: Clock, second: Principal) -> None:
+    clock.forward(minutes=9)
+    service.give_back(services, cast.VERA.who, case)
+
+    assert [(view.id, view.waiting_min) for view in service.queue(services, second)] == [(case, 9)]
+    service.take(services, second, case)
+    assert state(services, case) == "taken"
+
+
+@pytest.mark.parametrize("to", sorted(rules.STEPS))
+def test_an_ended_case_goes_nowhere(to: str) -> None:
+    assert rules.may_go("taken", "ended")
+    assert not rules.may_go("ended", to)
+    assert not rules.may_go("abandoned", to)
+
+
+# --- care ---------------------------------------------------------------------------------------------------------
+
+
+def test_care_opens_with_the_case_and_ends_thirty_days_after_it(
+    services: Services, queue_up: Callable[..., UUID], clock: Clock
+) -> None:
+    def may_read() -> bool:
+        with services.db.read() as tx:
+            return service.relations(services.clock)[0].holds(
+                tx, cast.VERA.who, service_call.subject_of(services, case_id)
+            )
+
+    case_id = queue_up()
+    before = may_read()
+    service.take(services, cast.VERA.who, case_id)
+    during = may_read()
+    service.end(services, cast.VERA.who, case_id, "not_reached")
+    clock.forward(days=30)
+    at_the_last = may_read()
+    clock.forward(seconds=1)
+
+    assert [before, during, at_the_last, may_read()] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "holds"),
+    [
+        (0, "booked", True),
+        (6.9, "booked", True),
+        (7.1, "booked", False),
+        (-29.9, "done", True),
+        (-30.1, "done", False),
+        (0, "cancelled", False),
+        (0, "held", False),
+    ],
+)
+def test_a_booking_opens_care_from_a_week_before_to_a_month_after(
+    services: Services, hands: Hands, clock: Clock, days: float, status: str, holds: bool
+) -> None:
+    booking = hands.booking(cast.MARIA, cast.VERA, status=status)
+    with services.db.write() as tx:
+        row = tx.get(Booking, booking)
+        assert row is not None
+        start = clock()
+        clock.forward(days=days)
+        row.starts_at = clock()
+        clock.now = start
+    try:
+        readings.readings_of_patient(services, cast.VERA.who, cast.MARIA.id)
+        seen = True
+    except NotFound:
+        seen = False
+
+    assert seen is holds
+
+
+def test_another_doctors_case_looks_missing(services: Services, case: UUID, second: Principal) -> None:
+    assert service.case_for_doctor(services, cast.VERA.who, case).patient_name
+
+    for who in (second, cast.GLEB.who):
+        with pytest.raises(NotFound):
+            service.case_for_doctor(services, who, case)
+        with pytest.raises(NotFound):
+            service.read_note(services, who, case)
+        with pytest.raises(NotFound):
+            service.save_note(services, who, case, NOTE, 0)
+        with pytest.raises(NotFound):
+            service.end(services, who, case, "treated")
+
+
+def test_care_for_the_patient_does_not_open_another_doctors_case(
+    services: Services, case: UUID, second: Principal, hands: Hands
+) -> None:
+    hands.booking(cast.MARIA, SECOND)
+    assert service.read_note(services, second, case) == ({}, 0)
+
+    for work in (
+        lambda: service.save_note(services, second, case, NOTE, 0),
+        lambda: service.end(services, second, case, "treated"),
+        lambda: service.give_back(services, second, case),
+        lambda: service.case_for_doctor(services, second, case),
+        lambda: service_call.join_call(services, second, case),
+    ):
+        with pytest.raises(NotFound):
+            work()
+
+
+# --- note and end -------------------------------------------------------------------------------------------------
+
+
+def test_a_note_saved_elsewhere_meanwhile_is_not_overwritten(services: Services, case: UUID) -> None:
+    first = service.save_note(services, cast.VERA.who, case, NOTE, 0)
+    second = service.save_note(services, cast.VERA.who, case, {**NOTE, "plan": "иначе"}, first)
+    with pytest.raises(Conflict) as refused:
+        service.save_note(services, cast.VERA.who, case, NOTE, first)
+
+    assert (refused.value.code, refused.value.facts) == ("note_changed", {"revision": second})
+    assert service.read_note(services, cast.VERA.who, case)[0]["plan"] == "иначе"
+
+
+@pytest.mark.parametrize(
+    ("note", "fields"),
+    [({"plan": "x" * 4001}, {"plan": "too_long"}), ({"joke": "x"}, {"joke": "unknown_field"})],
+)
+def test_a_note_of_another_shape_is_refused(
+    services: Services, case: UUID, note: dict[str, str], fields: dict[str, str]
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        service.save_note(services, cast.VERA.who, case, note, 0)
+
+    assert refused.value.fields == fields
+
+
+def test_a_case_ends_once_and_with_an_assessment(services: Services, case: UUID) -> None:
+    with pytest.raises(Invalid) as refused:
+        service.end(services, cast.VERA.who, case, "treated")
+    assert refused.value.fields == {"assessment": "note_needed"}
+    with pytest.raises(Invalid):
+        service.end(services, cast.VERA.who, case, "cured")
+
+    revision = service.save_note(services, cast.VERA.who, case, NOTE, 0)
+    service.end(services, cast.VERA.who, case, "treated")
+    service.end(services, cast.VERA.who, case, "treated")  # a second press
+    for work in (
+        lambda: service.end(services, cast.VERA.who, case, "referred"),
+        lambda: service.give_back(services, cast.VERA.who, case),
+        lambda: service.take(services, cast.VERA.who, case),
+        lambda: service.save_note(services, cast.VERA.who, case, NOTE, revision),
+        lambda: service_call.write_message(services, cast.VERA.who, case, "?"),
+    ):
+        with pytest.raises(Conflict):
+            work()
+    assert state(services, case) == "ended"
+
+
+def test_the_patient_reads_the_note_and_post_staff_do_not(services: Services, case: UUID) -> None:
+    service.save_note(services, cast.VERA.who, case, NOTE, 0)
+
+    assert service.read_note(services, cast.MARIA.who, case)[0] == NOTE
+    with pytest.raises(NotFound):
+        service.read_note(services, cast.IVAN.who, case)
+    for who in (cast.ANNA.who, cast.GALINA.who, cast.OLEG.who):
+        with pytest.raises(Forbidden):
+            service.read_note(services, who, case)
+    with services.db.read() as tx:
+        row = tx.get(Consultation, case)
+        assert row is not None
+        assert row.note is not None
+        assert "ГБ".encode() not in row.note
+
+
+def test_earlier_cases_show_assessment_and_plan(services: Services, case: UUID, queue_up: Callable[..., UUID]) -> None:
+    service.save_note(services, cast.VERA.who, case, NOTE, 0)
+    service.end(services, cast.VERA.who, case, "treated")
+    now = queue_up()
+    service.take(services, cast.VERA.who, now)
+
+    [earlier] = service.earlier_cases(services, cast.VERA.who, cast.MARIA.id, now)
+    assert (earlier.assessment, earlier.outcome, earlier.doctor_name) == ("ГБ II", "treated", cast.VERA.name)
+
+
+# --- what the counter sees ----------------------------------------------------------------------------------------
+
+
+def test_the_counter_sees_where_its_case_stands_and_no_clinical_word(
+    services: Services, queue_up: Callable[..., UUID]
+) -> None:
+    first, mine = queue_up(cast.IVAN, "RED"), queue_up(cast.MARIA)
+    with services.db.read() as tx:
+        visit = tx.get(Consultation, mine)
+        assert visit is not None
+    seen = service.case_state(services, cast.ANNA.who, visit.visit_id)
+    assert seen is not None
+    assert (seen.state, seen.place_in_queue, seen.doctor_name) == ("waiting", 2, "")
+
+    service.take(services, cast.VERA.who, first)
+    service.take(services, cast.VERA.who, mine)
+    seen = service.case_state(services, cast.ANNA.who, visit.visit_id)
+    assert seen is not None
+    assert (seen.state, seen.doctor_name, seen.doctor_phone) == ("taken", cast.VERA.name, "+78162000000")
+    with pytest.raises(NotFound):
+        service.case_state(services, cast.BORIS.who, visit.visit_id)
+
+
+# --- the chat -----------------------------------------------------------------------------------------------------
+
+
+def test_a_line_of_chat_is_stored_once_and_sealed(services: Services, case: UUID) -> None:
+    message = new_id()
+    for _ in range(2):
+        assert service_call.write_message(services, cast.ANNA.who, case, "Не слышно!", message) == message
+    service_call.write_message(services, cast.VERA.who, case, "А сейчас?")
+
+    lines = service_call.messages(services, cast.VERA.who, case)
+    assert {(line.author_role, line.text) for line in lines} == {("clerk", "Не слышно!"), ("doctor", "А сейчас?")}
+    with services.db.read() as tx:
+        assert not any("слышно".encode() in (row.words or b"") for row in tx.scalars(select(ChatMessage)))
+
+
+def test_a_message_id_of_another_call_is_not_confirmed(
+    services: Services, case: UUID, queue_up: Callable[..., UUID]
+) -> None:
+    message, other = new_id(), queue_up(cast.IVAN)
+    service.take(services, cast.VERA.who, other)
+    service_call.write_message(services, cast.VERA.who, case, "раз", message)
+
+    with pytest.raises(Conflict):
+        service_call.write_message(services, cast.VERA.who, other, "два", message)
+
+
+def test_the_chat_is_closed_to_outsiders(services: Services, case: UUID, hands: Hands) -> None:
+    for who in (cast.BORIS.who, cast.GLEB.who):
+        with pytest.raises(NotFound):
+            service_call.messages(services, who, case)
+        with pytest.raises(NotFound):
+            service_call.write_message(services, who, case, "!")
+    with services.db.write() as tx:
+        tx.execute(update(Visit).values(state="closed"))
+    with pytest.raises(NotFound):
+        service_call.messages(services, cast.ANNA.who, case)
+
+
+# --- pages and JSON -----------------------------------------------------------------------------------------------
+
+
+def test_the_note_is_saved_by_script_and_by_form(sign_in: SignIn, services: Services, case: UUID) -> None:
+    vera = sign_in(cast.VERA)
+    saved = vera.post(f"/api/v1/consultations/{case}/note", json={"base_revision": 0, "note": NOTE})
+    stale = vera.post(f"/api/v1/consultations/{case}/note", json={"base_revision": 0, "note": NOTE})
+    formed = vera.post(f"/consultations/{case}/note", data={**NOTE, "base_revision": "1"})
+
+    assert saved.get_json()["revision"] == 1
+    assert (stale.status_code, stale.get_json()["error"], stale.get_json()["revision"]) == (409, "note_changed", 1)
+    assert formed.status_code == 302
+    assert service.read_note(services, cast.VERA.who, case)[1] == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"base_revision": -1, "note": {}}, {"base_revision": "x", "note": {}}, {"base_revision": 0, "note": []},
+        {"base_revision": 0, "note": {"plan": 5}}, {"base_revision": 0, "note": dict.fromkeys("abcde", "")},
+        {"base_revision": 0, "note": {"plan": "x" * 4001}}, {"base_revision": 0, "note": {}, "joke": 1}, [], "x",
+    ],
+)  # fmt: skip
+def test_a_bad_note_is_refused(sign_in: SignIn, case: UUID, body: Any) -> None:
+    response = sign_in(cast.VERA).post(f"/api/v1/consultations/{case}/note", json=body)
+
+    assert response.status_code == 422
+    assert response.get_json()["request_id"]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"message_id": "x", "text": "a"}, {"message_id": str(UUID(int=1)), "text": ""},
+             {"message_id": str(UUID(int=1)), "text": "   "}, {"message_id": str(UUID(int=1)), "text": "x" * 501},
+             {"message_id": str(UUID(int=1)), "text": ["x"]}],
+)  # fmt: skip
+def test_a_bad_line_of_chat_is_refused(sign_in: SignIn, case: UUID, body: Any) -> None:
+    assert sign_in(cast.ANNA).post(f"/api/v1/consultations/{case}/messages", json=body).status_code == 422
+
+
+def test_the_chat_over_json(sign_in: SignIn, case: UUID) -> None:
+    path, line = f"/api/v1/consultations/{case}/messages", {"message_id": str(new_id()), "text": "Здравствуйте"}
+    anna = sign_in(cast.ANNA)
+    assert [anna.post(path, json=line).get_json() for _ in range(2)] == [{"id": line["message_id"]}] * 2
+
+    [message] = sign_in(cast.VERA).get(path).get_json()["messages"]
+    assert (message["role"], message["text"]) == ("clerk", "Здравствуйте")
+    assert sign_in(cast.BORIS).get(path).status_code == 404
+    assert sign_in(cast.GALINA).get(path).status_code == 403
+    assert sign_in(cast.BORIS).post(path, json=line).status_code == 404
+
+
+def test_the_doctors_way_over_plain_forms(
+    sign_in: SignIn, services: Services, queue_up: Callable[..., UUID], second: Principal
+) -> None:
+    case_id, vera, other = queue_up(), sign_in(cast.VERA), sign_in(SECOND)
+    path = f"/consultations/{case_id}"
+    assert vera.post(f"{path}/take").location.endswith(f"/doctor/cases/{case_id}")
+    assert other.post(f"{path}/take").location.endswith("/doctor")
+    assert other.post(f"{path}/end", data={"outcome": "treated"}).status_code == 404
+    assert "#note" in vera.post(f"{path}/end", data={"outcome": ""}).location
+    assert "#note" in vera.post(f"{path}/end", data={"outcome": "treated"}).location
+    assert vera.post(f"{path}/note", data={**NOTE, "base_revision": "one"}).status_code == 302
+    assert vera.post(f"{path}/note", data={**NOTE, "base_revision": "77"}).status_code == 302
+    assert vera.post(f"{path}/note", data={**NOTE, "plan": "x" * 5000, "base_revision": "1"}).status_code == 302
+    assert vera.post(f"{path}/end", data={"outcome": "treated"}).location.endswith("/doctor")
+
+    assert state(services, case_id) == "ended"
+    assert vera.post(f"{path}/give-back").status_code == 302
+    assert vera.post(f"{path}/end", data={"outcome": "referred"}).status_code == 302
+    assert sign_in(cast.ANNA).post(f"{path}/take").status_code == 403
+
+
+def test_the_line_check_says_when_the_media_process_is_away(sign_in: SignIn) -> None:
+    anna = sign_in(cast.ANNA)
+    offer = anna.post("/api/v1/line-checks", json={"check_id": str(new_id()), "sdp": "v=0"})
+
+    assert (offer.status_code, offer.get_json()["error"]) == (503, "media_unavailable")
+    assert anna.post("/api/v1/line-checks", json={"check_id": "x"}).status_code == 422
+    assert sign_in(cast.GALINA).post("/api/v1/line-checks", json={}).status_code == 403
+
+
+def test_refusals_are_in_the_audit(services: Services, case: UUID) -> None:
+    with pytest.raises(NotFound):
+        service.read_note(services, cast.GLEB.who, case)
+    with services.db.read() as tx:
+        rows = tx.scalars(select(AuditRow).where(AuditRow.actor_id == cast.GLEB.id)).all()
+
+    assert [(row.action, row.allowed) for row in rows] == [("consultation.read_note", False)]
