@@ -31,10 +31,17 @@ def answer(visit_id: UUID) -> ResponseReturnValue:
     if faults:
         return _questions(visit_id, answers, faults), 422
     try:
-        service.answer_questions(services(), who(), visit_id, answers)
+        is_red = service.answer_questions(services(), who(), visit_id, answers)
     except Invalid as error:
         return _questions(visit_id, answers, error.fields), 422
-    return redirect(url_for("counter.visit", visit_id=visit_id))
+    return redirect(url_for("checkup.emergency" if is_red else "counter.visit", visit_id=visit_id))
+
+
+@pages.get("/visits/<uuid:visit_id>/emergency")
+@guard("visit.read")
+def emergency(visit_id: UUID) -> ResponseReturnValue:
+    """Show the red card at once: the triage of the desk comes from a job, which may be late."""
+    return render_template("checkup/emergency.html", visit=service.visit_view(services(), who(), visit_id))
 
 
 @pages.post("/visits/<uuid:visit_id>/measure")
