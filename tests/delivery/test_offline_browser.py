@@ -24,6 +24,7 @@ from tests import cast
 from tests.delivery.made import Post
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=15_000)  # a busy machine is slow, and waiting costs nothing when all is well
 SW_READY = "navigator.serviceWorker.ready.then(() => true)"
 OPEN = """
   const answerOf = (request) => new Promise((done) => { request.onsuccess = () => done(request.result); });

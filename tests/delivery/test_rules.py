@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemed.delivery import rules
@@ -60,6 +60,7 @@ def test_the_check_digit_of_the_known_number_is_one() -> None:
     assert rules.check_digit("1234567890123") == "1"
 
 
+@settings(deadline=None)
 @given(st.integers(100_000, 999_999), st.integers(1, 12), st.integers(1, 99_999), st.integers(0, 13), st.integers(1, 9))
 def test_one_wrong_digit_in_a_parcel_number_is_always_noticed(
     index: int, month: int, serial: int, place: int, by: int
@@ -123,6 +124,7 @@ def test_a_report_without_id_or_number_is_unusable(change: dict[str, Any]) -> No
 odd_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.lists(st.integers())
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(rules.REPORT_FIELDS)), odd_values))
 def test_no_words_of_a_phone_break_the_reader(raw: dict[str, Any]) -> None:
     rules.read_report(raw)
@@ -137,6 +139,7 @@ def test_a_typed_proof_may_have_blanks_dashes_and_capitals() -> None:
     assert rules.read_proof(None) is None
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 30)))
 def test_the_watermark_is_the_end_of_the_unbroken_beginning(stored: set[int]) -> None:
     mark = rules.watermark(sorted(stored))
