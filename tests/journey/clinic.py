@@ -19,6 +19,8 @@ MEDICINES = ("lorizapril-10", "amlovidin-5")
 async def check_line(scene: Scene) -> str:
     """The corner's line is measured against the media process, and the branch keeps the class."""
     clerk = await scene.person("clerk")
+    if scene.without != "media":
+        await scene.processes.ready("server", "media")  # started by the server, a moment after it
     check_id, peer = str(uuid4()), LineCheckPeer()
     try:
         answer = await clerk.post_json("/api/v1/line-checks", {"check_id": check_id, "sdp": await peer.offer()})

@@ -7,7 +7,7 @@ from tests.journey.canaries import Villager
 from tests.journey.scene import Scene
 from tests.journey.sockets import Line
 
-NEIGHBOURS = 4  # registered beside the story's patient: more strings to look for
+NEIGHBOURS = 6  # registered beside the story's patient: more strings to look for
 STEPS_DONE = r'<progress value="{}"'  # questions and readings together
 UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
 
@@ -20,7 +20,7 @@ async def register(scene: Scene) -> str:
     scene.villager = villager = Villager.of(scene.canaries)
     page = await _register(clerk, villager)
     scene.ids["patient"] = page.find(rf"/patients/({UUID})/card").group(1)
-    await clerk.submit(page.form(rf"/patients/{UUID}/consents"), page)
+    await clerk.submit(page.form(rf"/patients/{UUID}/consents", purpose="notifications"), page)
     search = await clerk.open("/patients")
     found = await clerk.submit(search.form("/patients", "number"), search, number=villager.snils)
     found.shows(villager.full_name, villager.phone[-2:])
@@ -45,12 +45,15 @@ async def _register(clerk: Browser, villager: Villager) -> Page:
 
 
 async def invite(scene: Scene) -> str:
-    """The patient comes on the call list."""
+    """The patient comes on the call list; the first call reaches nobody."""
     clerk, villager = await scene.person("clerk"), known(scene)
     page = await clerk.open(f"/patients/{scene.ids['patient']}")
     page = await clerk.submit(page.form("/invitations"), page)
     page.shows(villager.full_name, villager.phone)
-    return "on the call list, with the phone number"
+    link = page.link(rf"/booking/slots\?patient_id={scene.ids['patient']}&")
+    invitation = link.rpartition("invitation_id=")[2]
+    await clerk.submit(page.form(f"/invitations/{invitation}/answer", outcome="not_reached"), page)
+    return "called once in vain"
 
 
 async def book(scene: Scene) -> str:
@@ -92,12 +95,15 @@ async def answer(scene: Scene) -> str:
 async def measure(scene: Scene) -> str:
     """Glucose, then three pressures with their rests; the meters are read through bleak, the clerk sees no value."""
     line = await scene.line("clerk", f"visit:{scene.ids['visit']}")
+    doctor = await scene.line("doctor", f"visit:{scene.ids['visit']}")
     path = f"/counter/visits/{scene.ids['visit']}"
     for done, kind in enumerate(("glucose", "blood_pressure", "blood_pressure", "blood_pressure"), 1):
         await _measure_one(scene, line, path, kind, done)
     clerk = await scene.person("clerk")
     page = await clerk.open(path)
     await clerk.submit(page.form(rf"/visits/{UUID}/finish"), page)
+    if doctor.news.count("reading:stored") != 4:
+        raise PageWrong(f"the booked doctor was told {doctor.news.count('reading:stored')} times of 4 readings")
     return "1 glucose, 3 pressures"
 
 

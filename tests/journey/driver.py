@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -62,6 +63,8 @@ def run(json_output: bool = False, data_dir: Path | None = None, without: str | 
     if folder.exists() and any(folder.iterdir()):
         print(f"{folder} is not empty; the story begins in an empty folder.", file=sys.stderr)
         return 2
+    # SIGTERM would end us at once and leave the story's processes behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     say = _to_nobody if json_output else _to_terminal
     report = play(folder, without, say=say)
     if json_output:

@@ -18,9 +18,9 @@ async def start_server(scene: Scene) -> str:
     if scene.without == "media":
         processes.environment["TELEMED_MEDIA_URL"] = f"http://127.0.0.1:{_unused_port()}"
     processes.start("server", "app.py", "serve")
+    if scene.without != "meters":
+        processes.start("meters", "-m", "devices", "simulate")
     facts = await processes.ready("server", "server")
-    if scene.without != "media":
-        await processes.ready("server", "media")
     scene.url = str(facts["url"])
     scene.funnel = await read_funnel(scene)
     return f"{BRANCHES} branches, {BRANCHES} x {PATIENTS} patients"
@@ -29,13 +29,12 @@ async def start_server(scene: Scene) -> str:
 async def join_gateway(scene: Scene) -> str:
     """The gateway joins by the one-time code of the branch page and reports to the server."""
     processes, clerk = scene.processes, await scene.person("clerk")
-    if scene.without != "meters":
-        processes.start("meters", "-m", "devices", "simulate")
-        await processes.ready("meters", "meters")
     page = await clerk.open("/branch")
     page = await clerk.submit(page.form(r"/branch/.*code.*"), page)
     code = page.find(r"\b([A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4})\b").group(1)
     await processes.run("join", "-m", "devices", "join", scene.url, code)
+    if scene.without != "meters":
+        await processes.ready("meters", "meters")
     processes.start("gateway", "-m", "devices", "run")
     await processes.ready("gateway", "gateway")
     await scene.page_with("clerk", "/branch", "Last heard of", scene.limits.gateway_s)
