@@ -46,5 +46,7 @@ def register(app: Flask, *, https: bool, template: Path) -> None:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         if not request.path.startswith("/static/"):
             headers.setdefault("Cache-Control", "no-store")
+        elif "v" not in request.args:
+            headers["Cache-Control"] = "no-cache"  # a module under an unchanging name: ask whether it is still the same
         headers.pop("Server", None)
         return response
