@@ -70,12 +70,6 @@ def tickets_of_patient(services: Services, who: Principal) -> list[Ticket]:
         return [Ticket(row.kind, services.vault.open(tx, row, "ticket")["token"], row.issued_at) for row in rows]
 
 
-def kind_of_token(services: Services, token: str) -> str:
-    """Return what a living token rates. Raises NotFound for an unknown, used or expired one: all look alike."""
-    with services.db.read() as tx:
-        return _living(services, tx, token).kind
-
-
 def rate(services: Services, token: str, score: int | None, helped: str | None, words: str) -> None:
     """Store a rating without a name and end its token. Raises Invalid, NotFound; a second use is NotFound too."""
     wrong = {}
@@ -99,7 +93,8 @@ def rate(services: Services, token: str, score: int | None, helped: str | None, 
         if words.strip():
             services.vault.seal(tx, rating, "words", {"text": words.strip()})
         tx.add(rating)
-        ticket.used_at = now
+        # That it was used, not when: the time would lead from the patient's ticket to the rating of that moment.
+        ticket.used_at = ticket.issued_at
         assert score is not None
         services.publish(tx, RatingGiven(rating.id, rating.kind, rating.branch_id, score, now))
 
@@ -146,8 +141,12 @@ def ratings_summary(services: Services, who: Principal, at_least: int) -> list[R
 # --- complaints ---------------------------------------------------------------------------------------------------
 
 
-def file_complaint(services: Services, who: Principal, patient_id: UUID, category: str, text: str) -> str:
-    """Register a complaint with its responsible person and due date; return its number. Raises Invalid."""
+def file_complaint(
+    services: Services, who: Principal, patient_id: UUID, category: str, text: str, complaint_id: UUID | None = None
+) -> str:
+    """Register a complaint with its responsible person and due date; return its number. The same `complaint_id` twice
+    is one complaint. Raises Invalid, or Conflict("nobody_responsible").
+    """
     wrong = {}
     if category not in rules.CATEGORIES:
         wrong["category"] = "required"
@@ -160,11 +159,15 @@ def file_complaint(services: Services, who: Principal, patient_id: UUID, categor
     subject = _patient_subject(services, patient_id)
     with services.act(who, "complaint.file", subject) as tx:
         assert subject.branch_id is not None
+        known = tx.get(Complaint, complaint_id) if complaint_id else None
+        if known is not None and known.patient_id == patient_id:
+            return known.number
         branch = branches.branch_of(tx, subject.branch_id)
         now = services.clock()
         today = now.astimezone(ZoneInfo(branch.zone)).date()
         row = Complaint(
-            id=new_id(), number=_next_number(tx, today), patient_id=patient_id, branch_id=branch.id,
+            id=(complaint_id if known is None else None) or new_id(), number=_next_number(tx, today),
+            patient_id=patient_id, branch_id=branch.id,
             region_id=branch.region_id, category=category, responsible_id=_responsible(tx, branch.region_id),
             state="open", filed_at=now, due_on=rules.due_on(today), words_rev=0, reply_rev=0,
         )  # fmt: skip
@@ -184,8 +187,8 @@ def _patient_subject(services: Services, patient_id: UUID) -> Subject:
 
 def _next_number(tx: Session, today: date) -> str:
     prefix = f"{today:%Y%m}-"
-    count = tx.scalar(select(func.count()).where(Complaint.number.like(f"{prefix}%"))) or 0
-    return f"{prefix}{count + 1:04d}"
+    last = tx.scalar(select(func.max(Complaint.number)).where(Complaint.number.like(f"{prefix}%")))
+    return f"{prefix}{int(last.removeprefix(prefix)) + 1 if last else 1:04d}"
 
 
 def _responsible(tx: Session, region_id: UUID) -> UUID:

@@ -8,9 +8,9 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import HiddenField, RadioField, TextAreaField
 
-from telemed.errors import Invalid, NotFound
+from telemed.errors import Conflict, Invalid, NotFound
 from telemed.feedback import rules, service
-from telemed.ids import parse_id
+from telemed.ids import new_id, parse_id
 from telemed.web import words
 from telemed.web.forms import PageForm, at_most, optional, required
 from telemed.web.guard import guard, services, who
@@ -18,24 +18,33 @@ from telemed.web.guard import guard, services, who
 pages = Blueprint("feedback", __name__)
 
 
+# The service judges choices: WTForms would answer with its own English sentence instead of a code.
 class RatingForm(PageForm):
     token = HiddenField()
     score = RadioField(
         "How was it?",
         [required()],
-        coerce=int,
-        choices=[(5, "Very good"), (4, "Good"), (3, "So-so"), (2, "Bad"), (1, "Very bad")],
+        choices=[("5", "Very good"), ("4", "Good"), ("3", "So-so"), ("2", "Bad"), ("1", "Very bad")],
+        validate_choice=False,
     )
     helped = RadioField(
         "Did it help?",
         [optional()],
         choices=[("yes", "Yes"), ("partly", "Partly"), ("no", "No"), ("too_early", "Too early to say")],
+        validate_choice=False,
     )
     words = TextAreaField("In your own words", [optional(), at_most(rules.WORDS_MAX)])
 
+    def chosen_score(self) -> int | None:
+        """Return the score, or None for what is none."""
+        return int(self.score.data) if self.score.data in {str(score) for score in rules.SCORES} else None
+
 
 class ComplaintForm(PageForm):
-    category = RadioField("What is it about?", [required()], choices=[])
+    """`complaint_id` is made with the page, so that a second press registers nothing twice."""
+
+    complaint_id = HiddenField()
+    category = RadioField("What is it about?", [required()], choices=[], validate_choice=False)
     text = TextAreaField("What happened?", [required(), at_most(rules.WORDS_MAX)])
 
 
@@ -58,7 +67,7 @@ def rate() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return render_template("feedback/rate.html", form=form), 422
     try:
-        service.rate(services(), form.token.data or "", form.score.data, form.helped.data, form.words.data or "")
+        service.rate(services(), form.token.data or "", form.chosen_score(), form.helped.data, form.words.data or "")
     except Invalid as error:
         form.take(error)
         return render_template("feedback/rate.html", form=form), 422
@@ -71,8 +80,13 @@ def rate() -> ResponseReturnValue:
 @pages.get("/complaints/new")
 @guard("complaint.file")
 def complain_page() -> ResponseReturnValue:
-    """Show the complaint form."""
-    return render_template("feedback/complain.html", form=_complaint_form())
+    """Show the complaint form; a clerk comes here from the patient's page."""
+    if who().patient_id is None and parse_id(request.args.get("patient_id")) is None:
+        flash("Find the patient first; the complaint is written from the patient's page.", "warn")
+        return redirect(url_for("patients.find"))
+    form = _complaint_form()
+    form.complaint_id.data = str(new_id())
+    return render_template("feedback/complain.html", form=form)
 
 
 @pages.post("/complaints/new")
@@ -86,10 +100,15 @@ def complain() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return render_template("feedback/complain.html", form=form), 422
     try:
-        number = service.file_complaint(services(), who(), patient_id, form.category.data, form.text.data or "")
+        number = service.file_complaint(
+            services(), who(), patient_id, form.category.data, form.text.data or "", parse_id(form.complaint_id.data)
+        )
     except Invalid as error:
         form.take(error)
         return render_template("feedback/complain.html", form=form), 422
+    except Conflict as error:
+        form.form_errors.append(error.code)
+        return render_template("feedback/complain.html", form=form), 409
     return render_template("feedback/complained.html", number=number, days=rules.REPLY_WITHIN_DAYS)
 
 
@@ -108,8 +127,13 @@ def reply(complaint_id: UUID) -> ResponseReturnValue:
     if not form.validate_on_submit():
         flash("Write a reply of at most 1000 characters.", "warn")
         return redirect(url_for("feedback.complaints"))
-    service.answer_complaint(services(), who(), complaint_id, form.text.data or "")
-    flash("The reply is stored; the patient sees it.", "ok")
+    try:
+        service.answer_complaint(services(), who(), complaint_id, form.text.data or "")
+        flash("The reply is stored; the patient sees it.", "ok")
+    except Invalid:
+        flash("Write a reply of at most 1000 characters.", "warn")
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
     return redirect(url_for("feedback.complaints"))
 
 

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 STEPS = ("invited", "booked", "came", "measured", "consulted", "prescribed", "delivered", "rated")
 SMALL = 5  # counts under it are hidden outside a demo: a village knows who the one patient was
 HIDDEN = None
+FIRST_DAY, LAST_DAY, DAYS_MAX = date(2000, 1, 1), date(2100, 1, 1), 3700
 
 
 def shown(count: int, *, hide_small: bool) -> int | None:
     """Return a count as it may be shown; None stands for "fewer than 5". Zero tells nothing and is shown."""
     return HIDDEN if hide_small and 0 < count < SMALL else count
+
+
+def hide_the_lonely(counts: Sequence[int | None]) -> list[int | None]:
+    """Return the counts of one step with a second one hidden where only one is: else it is the total less the rest."""
+    known = [count for count in counts if count]
+    if list(counts).count(HIDDEN) != 1 or not known:
+        return list(counts)
+    second = list(counts).index(min(known))
+    return [HIDDEN if place == second else count for place, count in enumerate(counts)]
+
+
+def is_period(from_day: date, to_day: date) -> bool:
+    """Tell whether two days make a period that somebody may ask for."""
+    return FIRST_DAY <= from_day <= to_day <= LAST_DAY and (to_day - from_day).days <= DAYS_MAX
 
 
 def median(values: Sequence[float]) -> float | None:

@@ -24,7 +24,7 @@ from telemed.pilot.models import JourneyFact
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
-DAYS_MAX = 3700
+DEFAULT_DAYS = 90
 
 
 def count(
@@ -87,25 +87,49 @@ def _funnel(
     services: Services, who: Principal, action: str, from_day: date | None, to_day: date | None
 ) -> Funnel:  # fmt: skip
     with services.look(who, action, Subject(region_id=who.region_id)) as tx:
-        branches = _branches(tx, who)
-        zone = ZoneInfo(tx.scalar(select(Region.zone).limit(1)) or "Europe/Moscow")
-        to_day = to_day or services.clock().astimezone(zone).date()
-        from_day = from_day or to_day - timedelta(days=89)
-        if from_day > to_day or (to_day - from_day).days > DAYS_MAX:
-            raise Invalid(fields={"from": "period_invalid"})
-        begins = datetime.combine(from_day, time.min, zone)
-        ends = datetime.combine(to_day + timedelta(days=1), time.min, zone)
-        facts: dict[UUID, list[JourneyFact]] = defaultdict(list)
-        for fact in tx.scalars(
-            select(JourneyFact).where(
-                JourneyFact.branch_id.in_([b.id for b in branches]), JourneyFact.at >= begins, JourneyFact.at < ends
-            )
-        ):
-            facts[fact.branch_id].append(fact)
+        branches, zone = _branches(tx, who), _zone(tx, who)
+        from_day, to_day = _period(services.clock().astimezone(zone).date(), from_day, to_day)
+        facts = _facts(tx, branches, zone, from_day, to_day)
         hide = not services.demo
         rows = [_row(branch, facts[branch.id], hide_small=hide) for branch in branches]
+        for step in rules.STEPS:
+            for row, count in zip(rows, rules.hide_the_lonely([row.counts[step] for row in rows]), strict=True):
+                row.counts[step] = count
         total = _row(None, [fact for found in facts.values() for fact in found], hide_small=hide)
         return Funnel(from_day, to_day, rows, total)
+
+
+def _period(today: date, from_day: date | None, to_day: date | None) -> tuple[date, date]:
+    to_day = to_day or today
+    if from_day is None and to_day >= rules.FIRST_DAY:
+        from_day = to_day - timedelta(days=DEFAULT_DAYS - 1)
+    if from_day is None or not rules.is_period(from_day, to_day):
+        raise Invalid(fields={"from": "period_invalid"})
+    return from_day, to_day
+
+
+def _facts(
+    tx: Session, branches: list[Branch], zone: ZoneInfo, from_day: date, to_day: date
+) -> dict[UUID, list[JourneyFact]]:
+    begins = datetime.combine(from_day, time.min, zone)
+    ends = datetime.combine(to_day + timedelta(days=1), time.min, zone)
+    facts: dict[UUID, list[JourneyFact]] = defaultdict(list)
+    for fact in tx.scalars(
+        select(JourneyFact).where(
+            JourneyFact.branch_id.in_([branch.id for branch in branches]),
+            JourneyFact.at >= begins,
+            JourneyFact.at < ends,
+        )
+    ):
+        facts[fact.branch_id].append(fact)
+    return facts
+
+
+def _zone(tx: Session, who: Principal) -> ZoneInfo:
+    query = select(Region.zone).order_by(Region.name).limit(1)
+    if who.region_id is not None:
+        query = query.where(Region.id == who.region_id)
+    return ZoneInfo(tx.scalar(query) or "Europe/Moscow")
 
 
 def _branches(tx: Session, who: Principal) -> list[Branch]:
