@@ -21,7 +21,7 @@ class Canaries:
 
     chance: random.Random = field(default_factory=random.SystemRandom)
     protected: list[str] = field(default_factory=list)
-    tokens: list[str] = field(default_factory=list)  # of which the product keeps a hash only
+    fleeting: list[str] = field(default_factory=list)  # of these the product keeps a hash, or nothing
 
     def keep(self, text: str) -> str:
         """Remember a string that went into a sealed field, and return it."""
@@ -36,6 +36,12 @@ class Canaries:
     def words(self, about: str = "") -> str:
         """Return a text with 20 random characters in it."""
         return self.keep(f"{about} {''.join(self.chance.choices(LATIN, k=20))}".strip())
+
+    def refused(self, text: str = "") -> str:
+        """Return a text (by default a random one) that will be refused, so that nothing may keep it."""
+        text = text or "".join(self.chance.choices(LATIN, k=24))
+        self.fleeting.append(text)
+        return text
 
     def phone(self) -> str:
         """Return a telephone number out of a range that is not given out."""

@@ -24,7 +24,7 @@ class Told:
 
     steps: list[dict[str, Any]]
     protected: list[str]
-    tokens: list[str]
+    fleeting: list[str]
     pids: list[int]
     data_dir: Path
     alive: Path
@@ -47,7 +47,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Told:
 
 def _tell(folder: Path, kept: Path) -> None:
     report = play(folder / "data", before_stop=lambda: _copy(folder / "data", folder / "alive"))
-    document = {**report.document(), "tokens": report.tokens, "pids": report.pids}
+    document = {**report.document(), "fleeting": report.fleeting, "pids": report.pids}
     document.pop("data_dir")
     kept.write_text(json.dumps(document))
 

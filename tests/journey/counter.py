@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.journey.browser import Browser, Page, PageWrong
-from tests.journey.canaries import Villager
+from tests.journey.canaries import Canaries, Villager
 from tests.journey.scene import Scene
 from tests.journey.sockets import Line
 
@@ -27,7 +27,7 @@ async def register(scene: Scene) -> str:
     found.hides(villager.phone, villager.snils, villager.policy)
     card = await clerk.submit(found.form(rf"/patients/{UUID}/card"), found)
     token = "".join(card.find(r'class="numbers">([0-9a-f]{8}) ([0-9a-f]{8}) ([0-9a-f]{8}) ([0-9a-f]{8})<').groups())
-    scene.canaries.tokens.append(token)
+    scene.canaries.fleeting.append(token)
     scene.secrets["card"] = token
     return f"{1 + NEIGHBOURS} patients, one with a card"
 
@@ -42,6 +42,27 @@ async def _register(clerk: Browser, villager: Villager) -> Page:
     page = await clerk.submit(page.form("/patients/new", "family_name"), page, **typed)
     page.shows(villager.full_name)
     return page
+
+
+async def refuse(scene: Scene) -> str:
+    """What is wrong or unknown is refused with a message beside it, keeps its place in the form, and is stored nowhere."""
+    clerk, refused = await scene.person("clerk"), scene.canaries.refused
+    stranger = Villager.of(Canaries())
+    search = await clerk.open("/patients")
+    for typed in ({"name": refused(stranger.full_name), "born": "01.02.1940"}, {"card": refused()}):
+        await clerk.submit(search.form("/patients", "number"), search, status=404, **typed)
+    page = await clerk.open("/patients/new")
+    wrong = {"family_name": refused(stranger.family_name), "snils": refused(f"{stranger.snils}7"), "address": refused()}
+    page = await clerk.submit(page.form("/patients/new", "family_name"), page, status=422, **wrong)
+    page.shows(*wrong.values())
+    outsider = scene.people["outsider"] = Browser(scene.url, "outsider")
+    page = await outsider.open("/sign-in")
+    form = page.form("/sign-in", "password")
+    await outsider.submit(form, page, status=403, login=refused(), password=refused())
+    for path, more in (("/card", {}), ("/rate", {"score": 5, "words": refused()})):
+        page = await outsider.open(path)
+        await outsider.submit(page.form(path), page, status=404, token=refused(), **more)
+    return "2 searches, a registration, a sign-in, a card, a rating"
 
 
 async def invite(scene: Scene) -> str:

@@ -44,7 +44,7 @@ class Report:
     data_dir: str
     steps: list[Step] = field(default_factory=list)
     protected: list[str] = field(default_factory=list)
-    tokens: list[str] = field(default_factory=list)
+    fleeting: list[str] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
 
     @property
@@ -109,7 +109,7 @@ async def _play(
     finally:
         await story.close()
         processes.stop()
-    report.protected, report.tokens, report.pids = canaries.protected, canaries.tokens, processes.pids()
+    report.protected, report.fleeting, report.pids = canaries.protected, canaries.fleeting, processes.pids()
     return report
 
 

@@ -29,7 +29,7 @@ class Limits:
     @classmethod
     def short(cls) -> Limits:
         """Return the limits of a story that has to fail: long enough for a part that is there."""
-        return cls(gateway_s=20, reading_s=8, job_s=5, call_s=1)
+        return cls(gateway_s=20, reading_s=8, job_s=4, call_s=1)
 
 
 @dataclass

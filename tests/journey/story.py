@@ -15,6 +15,7 @@ STEPS: tuple[tuple[str, Act], ...] = (
     ("start", machines.start_server),
     ("join gateway", machines.join_gateway),
     ("register", counter.register),
+    ("refuse wrong input", counter.refuse),
     ("invite", counter.invite),
     ("book", counter.book),
     ("open visit", counter.open_visit),

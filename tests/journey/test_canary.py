@@ -92,8 +92,8 @@ def test_no_protected_string_lies_anywhere_in_the_clear(told: Told) -> None:
 
     assert names >= set(WHOLE)
     assert (told.alive / "server" / "telemed.db-wal").stat().st_size > 0
-    assert finds(told.alive, told.protected + told.tokens) == []
-    assert finds(told.data_dir, told.protected + told.tokens) == []
+    assert finds(told.alive, told.protected + told.fleeting) == []
+    assert finds(told.data_dir, told.protected + told.fleeting) == []
 
 
 def test_every_table_with_a_sealed_section_was_written(records: Services) -> None:
