@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import HiddenField, RadioField, TextAreaField
+from wtforms import HiddenField, RadioField, SelectChoice, TextAreaField
 
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.feedback import rules, service
@@ -16,6 +16,8 @@ from telemed.web.forms import PageForm, at_most, optional, required
 from telemed.web.guard import guard, services, who
 
 pages = Blueprint("feedback", __name__)
+SCORES = (("5", "Very good"), ("4", "Good"), ("3", "So-so"), ("2", "Bad"), ("1", "Very bad"))
+HELPED = (("yes", "Yes"), ("partly", "Partly"), ("no", "No"), ("too_early", "Too early to say"))
 
 
 # The service judges choices: WTForms would answer with its own English sentence instead of a code.
@@ -24,13 +26,13 @@ class RatingForm(PageForm):
     score = RadioField(
         "How was it?",
         [required()],
-        choices=[("5", "Very good"), ("4", "Good"), ("3", "So-so"), ("2", "Bad"), ("1", "Very bad")],
+        choices=[SelectChoice(*score) for score in SCORES],
         validate_choice=False,
     )
     helped = RadioField(
         "Did it help?",
         [optional()],
-        choices=[("yes", "Yes"), ("partly", "Partly"), ("no", "No"), ("too_early", "Too early to say")],
+        choices=[SelectChoice(*answer) for answer in HELPED],
         validate_choice=False,
     )
     words = TextAreaField("In your own words", [optional(), at_most(rules.WORDS_MAX)])
@@ -139,5 +141,7 @@ def reply(complaint_id: UUID) -> ResponseReturnValue:
 
 def _complaint_form() -> ComplaintForm:
     form = ComplaintForm()
-    form.category.choices = [(category, words.say_code(f"complaint_{category}")) for category in rules.CATEGORIES]
+    form.category.choices = [
+        SelectChoice(category, words.say_code(f"complaint_{category}")) for category in rules.CATEGORIES
+    ]
     return form
