@@ -27,12 +27,18 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-def judge(kind: str, decoded: Mapping[str, Any]) -> Verdict:
-    """Return the verdict on a decoded 2A35 (`blood_pressure`) or 2A18 (`glucose`)."""
+def judge(kind: str, decoded: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> Verdict:
+    """Return the verdict on a decoded 2A35 (`blood_pressure`) or 2A18 (`glucose`). Raises ValueError for another kind.
+
+    `context` is the decoded 2A34 of the same record: it alone tells that the strip measured ketones, and a usual
+    ketone value read as glucose would be an emergency.
+    """
     if kind == "glucose":
-        impossible, doubtful = _glucose_faults(decoded), _glucose_doubts(decoded)
-    else:
+        impossible, doubtful = _glucose_faults(decoded, context or {}), _glucose_doubts(decoded)
+    elif kind == "blood_pressure":
         impossible, doubtful = _pressure_faults(decoded), _pressure_doubts(decoded)
+    else:
+        raise ValueError(f"no measurement is called {kind}")
     if impossible:
         return Verdict(NOT_A_RESULT, (*impossible, *doubtful))
     return Verdict(QUESTIONABLE if doubtful else USABLE, doubtful)
@@ -62,17 +68,20 @@ def _pressure_doubts(decoded: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _glucose_faults(decoded: Mapping[str, Any]) -> tuple[str, ...]:
+def _glucose_faults(decoded: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[str, ...]:
     flags = decoded.get("status_flags") or ()
     found = ["control_solution"] if decoded.get("control_solution") else []
+    found += ["ketone"] if context.get("meal_name") == "ketone" else []
     found += [code for code in FAULTS if code in flags]
-    concentration = decoded.get("concentration")
+    concentration, value = decoded.get("concentration"), decoded.get("mmol_per_l")
     if "result_too_high" in flags or concentration == "+INFINITY":
         found.append("glucose_hi")
     elif "result_too_low" in flags or concentration == "-INFINITY":
         found.append("glucose_lo")
-    elif decoded.get("mmol_per_l") is None:
+    elif value is None:
         found.append("no_concentration")
+    elif value <= 0:  # no blood has it; a meter that means "too low" says LO
+        found.append("impossible_glucose")
     return tuple(found)
 
 

@@ -4,8 +4,9 @@ holds both to the same answers. Ruleset `triage-ru-2026.1`, to be signed by a na
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 RULESET = "triage-ru-2026.1"
@@ -15,6 +16,15 @@ RED_SYMPTOMS = frozenset(
 WORSENING = frozenset({"vomiting", "drowsiness"})
 AMBER_SYMPTOMS = frozenset({"fall_with_injury"})
 SYMPTOMS = RED_SYMPTOMS | WORSENING | AMBER_SYMPTOMS | {"headache", "dizziness"}
+
+# mmol/L: hypoglycaemia level 2 and hyperglycaemia level 2 (ADA; Russian diabetes algorithms 2023)
+GLUCOSE_RED_BELOW, GLUCOSE_AMBER_UP_TO, GLUCOSE_AMBER_ABOVE = 3.0, 3.8, 13.9
+GLUCOSE_YELLOW_FASTING_FROM, GLUCOSE_YELLOW_RANDOM_FROM = 7.0, 11.1  # the range of diabetes, for a doctor to confirm
+PULSE_RED_BELOW, PULSE_RED_ABOVE, PULSE_AMBER_BELOW, PULSE_AMBER_ABOVE = 40, 130, 50, 110
+# mmHg: hypotension; grades 3 and 1 of the Russian classification (ESH/ESC)
+SYSTOLIC_AMBER_BELOW, SYSTOLIC_AMBER_FROM, DIASTOLIC_AMBER_FROM = 90, 180, 110
+SYSTOLIC_YELLOW_FROM, DIASTOLIC_YELLOW_FROM = 140, 90
+NUMBERS = ("systolic_mmhg", "diastolic_mmhg", "pulse", "glucose_mmol_l")
 
 
 @dataclass(frozen=True)
@@ -33,30 +43,52 @@ class TriageCase:
 
 
 def case_from(document: Mapping[str, Any]) -> TriageCase:
-    """Return the case of a JSON object. Raises ValueError for an unknown symptom."""
+    """Return the case of a JSON object. Raises ValueError for an unknown symptom or a value of another kind."""
     known = {name: document[name] for name in TriageCase.__dataclass_fields__ if name in document}
     known["symptoms"] = frozenset(document.get("symptoms") or ())
     if not known["symptoms"] <= SYMPTOMS:
         raise ValueError("unknown symptom")
+    for name, value in known.items():
+        if name != "symptoms" and not _fits(name, value):
+            raise ValueError(f"{name} cannot be read")
     return TriageCase(**known)
 
 
+def _fits(name: str, value: object) -> bool:
+    """A text or a NaN would be compared wrongly, and "false" would count as yes."""
+    if name in NUMBERS:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return value is None or is_number
+    return isinstance(value, bool) or (value is None and name in ("fasting", "known_hypertension"))
+
+
 def triage(case: TriageCase) -> str:
-    """Return RED, AMBER, YELLOW, GREEN or UNKNOWN; what is missing never makes it GREEN."""
+    """Return RED, AMBER, YELLOW, GREEN or UNKNOWN; what is missing, or not a number, never makes it GREEN."""
+    case = _without_nan(case)
     for level, rules in (("RED", _red), ("AMBER", _amber), ("YELLOW", _yellow)):
         if any(rules(case)):
             return level
-    numbers = (case.systolic_mmhg, case.diastolic_mmhg, case.pulse, case.glucose_mmol_l)
+    numbers = [getattr(case, name) for name in NUMBERS]
     return "GREEN" if case.answered and None not in numbers else "UNKNOWN"
+
+
+def _without_nan(case: TriageCase) -> TriageCase:
+    """NaN is neither above nor below any limit: unnoticed, it would pass for a good value."""
+    lost: dict[str, Any] = {name: None for name in NUMBERS if _is_nan(getattr(case, name))}
+    return replace(case, **lost) if lost else case
+
+
+def _is_nan(value: float | None) -> bool:
+    return value is not None and math.isnan(value)
 
 
 def _red(case: TriageCase) -> tuple[bool, ...]:
     return (
         bool(case.symptoms & RED_SYMPTOMS),
-        _below(case.glucose_mmol_l, 3.0),
-        _above(case.glucose_mmol_l, 13.9) and bool(case.symptoms & WORSENING),
-        _below(case.pulse, 40),
-        _above(case.pulse, 130),
+        _below(case.glucose_mmol_l, GLUCOSE_RED_BELOW),
+        _above(case.glucose_mmol_l, GLUCOSE_AMBER_ABOVE) and bool(case.symptoms & WORSENING),
+        _below(case.pulse, PULSE_RED_BELOW),
+        _above(case.pulse, PULSE_RED_ABOVE),
     )
 
 
@@ -64,21 +96,21 @@ def _amber(case: TriageCase) -> tuple[bool, ...]:
     return (
         bool(case.symptoms & AMBER_SYMPTOMS),
         case.irregular_pulse,
-        _from(case.systolic_mmhg, 180),
-        _from(case.diastolic_mmhg, 110),
-        _below(case.systolic_mmhg, 90),
-        case.glucose_mmol_l is not None and case.glucose_mmol_l <= 3.8,
-        _above(case.glucose_mmol_l, 13.9),
-        _below(case.pulse, 50),
-        _above(case.pulse, 110),
+        _from(case.systolic_mmhg, SYSTOLIC_AMBER_FROM),
+        _from(case.diastolic_mmhg, DIASTOLIC_AMBER_FROM),
+        _below(case.systolic_mmhg, SYSTOLIC_AMBER_BELOW),
+        case.glucose_mmol_l is not None and case.glucose_mmol_l <= GLUCOSE_AMBER_UP_TO,
+        _above(case.glucose_mmol_l, GLUCOSE_AMBER_ABOVE),
+        _below(case.pulse, PULSE_AMBER_BELOW),
+        _above(case.pulse, PULSE_AMBER_ABOVE),
     )
 
 
 def _yellow(case: TriageCase) -> tuple[bool, ...]:
     return (
-        _from(case.systolic_mmhg, 140),
-        _from(case.diastolic_mmhg, 90),
-        _from(case.glucose_mmol_l, 7.0 if case.fasting else 11.1),
+        _from(case.systolic_mmhg, SYSTOLIC_YELLOW_FROM),
+        _from(case.diastolic_mmhg, DIASTOLIC_YELLOW_FROM),
+        _from(case.glucose_mmol_l, GLUCOSE_YELLOW_FASTING_FROM if case.fasting else GLUCOSE_YELLOW_RANDOM_FROM),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from devices.profiles import date_time, medfloat
 from devices.profiles.payload import Payload
-from devices.profiles.quirks import Quirk
+from devices.profiles.quirks import STANDARD, Quirk
 
 MMHG_PER_KPA = Decimal("7.50062")
 KPA, TIME_STAMP, PULSE, USER_ID, STATUS = 0x01, 0x02, 0x04, 0x08, 0x10  # bits 5 to 7 are reserved and ignored
@@ -68,7 +68,16 @@ def to_mmhg(pressure: medfloat.Value, flags: int) -> Decimal | None:
     return converted.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
 
 
+def _layout(payload: Payload, flags: int, quirk: Quirk) -> Quirk:
+    if not quirk.told_by_length:
+        return quirk
+    sizes = {TIME_STAMP: 7, PULSE: 2, USER_ID: 1, STATUS: 2}
+    is_standard = payload.left == sum(size for flag, size in sizes.items() if flags & flag)
+    return STANDARD if is_standard else quirk
+
+
 def _tail(payload: Payload, flags: int, quirk: Quirk) -> dict[str, Any]:
+    quirk = _layout(payload, flags, quirk)
     parts = date_time.read_parts(payload) if flags & TIME_STAMP else None
     pulse = medfloat.read(payload, big_endian=quirk.big_endian_tail) if flags & PULSE else None
     user = payload.u8() if flags & USER_ID or quirk.user_id_always else None

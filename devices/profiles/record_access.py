@@ -88,10 +88,16 @@ def decode(payload: Payload, _quirk: Quirk) -> dict[str, Any]:
         answer["request_op_code"], code = payload.u8(), payload.u8()
         answer["response_code"], answer["response_name"] = code, RESPONSES.get(code, "reserved")
     elif operator in (AT_MOST, AT_LEAST, RANGE):
-        answer["filter_type"] = payload.u8()
-        if answer["filter_type"] == BY_SEQUENCE:
-            answer["sequence_numbers"] = [payload.u16() for _ in range(2 if operator == RANGE else 1)]
-        else:
-            payload.take(7 * (2 if operator == RANGE else 1))
+        answer["filter_type"], answer["sequence_numbers"] = _operands(payload, 2 if operator == RANGE else 1)
     payload.end()
     return answer
+
+
+def _operands(payload: Payload, count: int) -> tuple[int, list[int]]:
+    kind = payload.u8()
+    if kind == BY_SEQUENCE:
+        return kind, [payload.u16() for _ in range(count)]
+    if kind == BY_USER_TIME:
+        payload.take(7 * count)  # we never ask by time, since a meter's clock may be wrong
+        return kind, []
+    raise DecodeError("reserved", f"filter type {kind}")

@@ -1,0 +1,94 @@
+"""Packets that real meters sent are read as their owners saw them; packets that lie about themselves are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from devices.decode import to_json
+from devices.errors import DecodeError
+from devices.plausibility import judge
+from devices.profiles import decode
+from devices.profiles.quirks import BEURER, STANDARD, quirk_of
+
+RECORDINGS = Path(__file__).parents[2] / "recordings"
+CAPTURED = json.loads((RECORDINGS / "captured.json").read_text(encoding="utf-8"))
+LYING = json.loads((RECORDINGS / "lying.json").read_text(encoding="utf-8"))
+BM59 = bytes.fromhex("16800052004a00e807010f090c2157000000")
+BM85 = bytes([86, 106, 0, 71, 0, 0, 0, 234, 7, 8, 11, 18, 31, 0, 0, 63, 0, 0, 0])
+
+
+def names(packets: list[dict]) -> list[str]:
+    return [packet["name"] for packet in packets]
+
+
+@pytest.mark.parametrize("packet", CAPTURED, ids=names(CAPTURED))
+def test_a_captured_packet_is_read_as_its_source_says(packet: dict) -> None:
+    answer = decode(packet["characteristic"], bytes.fromhex(packet["hex"]), packet.get("model"))
+
+    assert {key: json.loads(to_json(answer[key])) for key in packet["expected"]} == packet["expected"]
+
+
+@pytest.mark.parametrize("packet", LYING, ids=names(LYING))
+def test_a_lying_packet_is_refused_with_its_code(packet: dict) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(packet["characteristic"], bytes.fromhex(packet["hex"]), packet.get("model"))
+
+    assert caught.value.code == packet["error"]
+
+
+@pytest.mark.parametrize("packet", [*CAPTURED, *LYING], ids=names([*CAPTURED, *LYING]))
+def test_every_recording_names_its_origin(packet: dict) -> None:
+    assert packet["origin"]
+
+
+@pytest.mark.parametrize("packet", CAPTURED, ids=names(CAPTURED))
+def test_a_captured_packet_cut_anywhere_is_refused(packet: dict) -> None:
+    raw = bytes.fromhex(packet["hex"])
+
+    for length in range(len(raw)):
+        with pytest.raises(DecodeError, match="truncated|trailing"):
+            decode(packet["characteristic"], raw[:length], packet.get("model"))
+
+
+@pytest.mark.parametrize("name", ["BM85", "bm85", "Beurer BM85", "BM 85", "BM59", "Elite 900", "ELITE900", " Elite-900 "])
+def test_a_model_is_known_with_and_without_its_maker(name: str) -> None:
+    assert quirk_of(name).user_id_always
+
+
+@pytest.mark.parametrize("name", [None, "", "BM850", "BM8", "UA-651BLE", "Accu-Chek Guide", "Contour Next One", "85"])
+def test_other_models_follow_the_standard(name: str | None) -> None:
+    assert quirk_of(name) == STANDARD
+
+
+@pytest.mark.parametrize("name", ["TaiDoc TD-4255", "Diamond Mini", "DM30b"])
+def test_the_collector_is_told_of_reversed_numbers(name: str) -> None:
+    assert quirk_of(name).reversed_numbering
+
+
+def test_a_bm59_packet_tells_by_its_length_which_layout_it_has() -> None:
+    standard, own = decode("2a35", BM59, "BM59"), decode("2a35", BM85, "BM59")
+
+    assert (standard["pulse_rate"], standard["user_id"]) == (87, None)
+    assert (own["pulse_rate"], own["user_id"]) == (63, 0)
+    assert not BEURER.told_by_length
+
+
+def test_a_usual_ketone_is_never_a_low_glucose() -> None:
+    """0.6 mmol/L of ketones is normal; read as glucose it would call an ambulance."""
+    record = decode("2a18", bytes.fromhex("160400ea070301080000" + "06c0" + "11"), "CareSens Dual")
+    context = decode("2a34", bytes.fromhex("02040006"), "CareSens Dual")
+    assert str(record["mmol_per_l"]) == "0.600"
+    assert judge("glucose", record).verdict == "questionable"
+
+    verdict = judge("glucose", record, context)
+
+    assert (verdict.verdict, verdict.reasons[0]) == ("not_a_result", "ketone")
+
+
+def test_a_context_of_a_meal_changes_no_verdict() -> None:
+    record = decode("2a18", bytes([27, 15, 0, 232, 7, 1, 30, 5, 58, 27, 83, 1, 111, 176, 248, 0, 0]))
+
+    assert judge("glucose", record, decode("2a34", bytes.fromhex("020f0003"))) == judge("glucose", record)
