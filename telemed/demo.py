@@ -33,6 +33,7 @@ from telemed.settings import Settings
 
 PASSWORD = "health corner at the post office"  # of every account of the demo
 AT_ONCE = 25  # branches in one transaction: about 1,000 patients, a few MB of log
+ROWS_AT_ONCE = 500
 ROSTER_DAYS = 14
 SLOT_MINUTES = 15
 OPENS, CLOSES = "08:00", "20:00"
@@ -83,8 +84,7 @@ class _Seeder:
         self._put_region()
         made = self._put_branches()
         self._put_staff()
-        with self.services.db.write() as tx:
-            shifts = self._put_rosters(tx)
+        shifts = self._put_rosters()
         took_s = time.monotonic() - started_s
         if made:
             print(f"The demo region is ready: {made} branches, {made * self.patients} patients ({took_s:.1f} s).")
@@ -106,7 +106,8 @@ class _Seeder:
         all_branches = demo_region.branches(self.seed, self.branches, self.patients)
         while chunk := list(islice(all_branches, AT_ONCE)):
             with self.services.db.write() as tx:
-                new = [(n, branch) for n, branch in enumerate(chunk, number) if tx.get(Branch, branch.id) is None]
+                known = _known(tx, Branch, [branch.id for branch in chunk])
+                new = [(n, branch) for n, branch in enumerate(chunk, number) if branch.id not in known]
                 for n, branch in new:
                     self._put_branch(tx, n, branch)
             made, number = made + len(new), number + len(chunk)
@@ -184,10 +185,11 @@ class _Seeder:
     def _put_staff(self) -> None:
         one_hash = passwords.hash_password(PASSWORD)  # slow on purpose, and the password is no secret
         people = iter(demo_region.staff(self.branches))
-        while chunk := list(islice(people, 1000)):
+        while chunk := list(islice(people, ROWS_AT_ONCE)):
             with self.services.db.write() as tx:
+                known = _known(tx, Account, [self._account_id(person.login) for person in chunk])
                 for person in chunk:
-                    if tx.get(Account, self._account_id(person.login)) is None:
+                    if self._account_id(person.login) not in known:
                         self._put_person(tx, person, one_hash)
 
     def _put_person(self, tx: Tx, person: DemoPerson, password_hash: str) -> None:
@@ -209,18 +211,19 @@ class _Seeder:
                 )
             )  # fmt: skip
 
-    def _put_rosters(self, tx: Tx) -> int:
+    def _put_rosters(self) -> int:
         """Give every demo doctor shifts for the days ahead; return how many were missing."""
         today = self.services.clock().astimezone(ZoneInfo(demo_region.ZONE)).date()
         doctors = [person for person in demo_region.staff(self.branches) if person.role == "doctor"]
-        rows = [
-            shift
-            for person in doctors
-            for days in range(ROSTER_DAYS)
-            if tx.get(Shift, (shift := self._shift(person, today + timedelta(days=days))).id) is None
-        ]
-        tx.add_all(rows)
-        return len(rows)
+        wanted = (self._shift(person, today + timedelta(days=n)) for person in doctors for n in range(ROSTER_DAYS))
+        count = 0
+        while chunk := list(islice(wanted, ROWS_AT_ONCE)):
+            with self.services.db.write() as tx:
+                known = _known(tx, Shift, [shift.id for shift in chunk])
+                missing = [shift for shift in chunk if shift.id not in known]
+                tx.add_all(missing)
+            count += len(missing)
+        return count
 
     def _shift(self, person: DemoPerson, day: date) -> Shift:
         zone = ZoneInfo(demo_region.ZONE)
@@ -236,6 +239,10 @@ class _Seeder:
 
     def _account_id(self, login: str) -> UUID:
         return demo_id(self.seed, "account", login)
+
+
+def _known(tx: Tx, table: type[Branch] | type[Account] | type[Shift], ids: list[UUID]) -> set[UUID]:
+    return {row_id for (row_id,) in tx.query(table.id).filter(table.id.in_(ids))}
 
 
 def _branch_row(branch: DemoBranch, region_id: UUID, now: datetime, hours: dict[str, list[str]]) -> Branch:

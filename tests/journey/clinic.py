@@ -108,7 +108,8 @@ async def _chat(scene: Scene, doctor_line: Line, clerk_line: Line) -> None:
 async def write_note(scene: Scene) -> str:
     """The note is saved twice as it grows, and reads back as it was typed."""
     doctor = await scene.person("doctor")
-    path, note, revision = f"/api/v1/consultations/{scene.ids['case']}/note", {}, 0
+    path, revision = f"/api/v1/consultations/{scene.ids['case']}/note", 0
+    note: dict[str, str] = {}
     for fields in (("complaint", "findings"), ("assessment", "plan")):
         note |= {name: scene.canaries.words() for name in fields}
         revision = (await doctor.post_json(path, {"base_revision": revision, "note": note}))["revision"]

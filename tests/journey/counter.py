@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.journey.browser import Browser, Page, PageWrong
 from tests.journey.canaries import Canaries, Villager
 from tests.journey.scene import Scene
@@ -49,17 +51,20 @@ async def refuse(scene: Scene) -> str:
     clerk, refused = await scene.person("clerk"), scene.canaries.refused
     stranger = Villager.of(Canaries())
     search = await clerk.open("/patients")
-    for typed in ({"name": refused(stranger.full_name), "born": "01.02.1940"}, {"card": refused()}):
+    searches: list[dict[str, Any]] = [{"name": refused(stranger.full_name), "born": "01.02.1940"}, {"card": refused()}]
+    for typed in searches:
         await clerk.submit(search.form("/patients", "number"), search, status=404, **typed)
     page = await clerk.open("/patients/new")
-    wrong = {"family_name": refused(stranger.family_name), "snils": refused(f"{stranger.snils}7"), "address": refused()}
+    wrong: dict[str, Any] = {"family_name": refused(stranger.family_name), "address": refused()}
+    wrong["snils"] = refused(f"{stranger.snils}7")
     page = await clerk.submit(page.form("/patients/new", "family_name"), page, status=422, **wrong)
     page.shows(*wrong.values())
     outsider = scene.people["outsider"] = Browser(scene.url, "outsider")
     page = await outsider.open("/sign-in")
     form = page.form("/sign-in", "password")
     await outsider.submit(form, page, status=403, login=refused(), password=refused())
-    for path, more in (("/card", {}), ("/rate", {"score": 5, "words": refused()})):
+    tokens: dict[str, dict[str, Any]] = {"/card": {}, "/rate": {"score": 5, "words": refused()}}
+    for path, more in tokens.items():
         page = await outsider.open(path)
         await outsider.submit(page.form(path), page, status=404, token=refused(), **more)
     return "2 searches, a registration, a sign-in, a card, a rating"
@@ -106,8 +111,8 @@ async def answer(scene: Scene) -> str:
     symptoms = {name: "no" for name in form.names if name.startswith("symptom-")}
     symptoms["symptom-dizziness"] = "yes"
     texts = {name: words() for name in ("question", "medicines", "allergies")}
-    typed = {"fasting": "yes", "known_hypertension": "yes", "arm": "left", "cuff": "medium"}
-    page = await clerk.submit(form, page, **symptoms, **typed, **texts)
+    typed: dict[str, Any] = {"fasting": "yes", "known_hypertension": "yes", "arm": "left", "cuff": "medium"}
+    page = await clerk.submit(form, page, **{**typed, **symptoms, **texts})
     page.hides(*texts.values())
     scene.typed["answers"] = list(texts.values())
     return f"{len(symptoms)} questions"

@@ -94,7 +94,7 @@ async def _play(
     data_dir.mkdir(parents=True, exist_ok=True)
     report, canaries = Report(str(data_dir.absolute())), Canaries()
     processes = Processes(data_dir.absolute())
-    story = Story(processes, canaries, without, Limits.short() if without else Limits())
+    story = Story(processes, canaries, without, Limits.without(without))
     try:
         async with asyncio.timeout(WHOLE_STORY_S):
             for name, act in story.steps():

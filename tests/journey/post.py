@@ -84,7 +84,7 @@ async def sync(scene: Scene) -> str:
     async def look() -> bool | None:
         return True if re.search(r"[Dd]elivered|[Hh]anded over", (await patient.open("/my")).text) else None
 
-    await scene.until("the parcel to be delivered", look, scene.limits.job_s)
+    await scene.until("the parcel to be delivered", look, scene.limits.delivered_s)
     return "applied, applied; sent again: duplicate, duplicate"
 
 

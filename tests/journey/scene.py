@@ -24,12 +24,13 @@ class Limits:
     gateway_s: float = 25
     reading_s: float = 25
     job_s: float = 10
+    delivered_s: float = 10
     call_s: float = 5
 
     @classmethod
-    def short(cls) -> Limits:
-        """Return the limits of a story that has to fail: long enough for a part that is there."""
-        return cls(gateway_s=20, reading_s=8, job_s=4, call_s=1)
+    def without(cls, part: str | None) -> Limits:
+        """Return the limits of a story that has to fail: short only where it waits for the part that is missing."""
+        return {"meters": cls(reading_s=8), "sync": cls(delivered_s=3, call_s=1)}.get(part or "", cls())
 
 
 @dataclass

@@ -14,7 +14,8 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import select
 
-from telemed.schema.tables import METADATA, Base
+from telemed.db import Base
+from telemed.schema.tables import METADATA
 from telemed.services import Services
 from tests.journey.conftest import Told
 
