@@ -8,13 +8,14 @@ import json
 from typing import Any, Literal
 from uuid import UUID
 
-from flask import Blueprint, Response, jsonify, make_response, request
+from flask import Blueprint, Response, g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from telemed.branches import service
-from telemed.errors import Invalid
+from telemed.errors import Invalid, TelemedError
 from telemed.web.body import read_json
+from telemed.web.errors import as_document
 from telemed.web.guard import guard, services
 
 api = Blueprint("branches_api", __name__)
@@ -72,17 +73,20 @@ def join() -> ResponseReturnValue:
 @api.post("/api/v1/gateway/heartbeat")
 @guard("gateway.heartbeat", machine=True, body=Heartbeat)
 def heartbeat() -> ResponseReturnValue:
-    """Take a gateway's state and give it its orders, signed."""
+    """Take a gateway's state and give it its orders. Refusals are signed too: the gateway acts on nothing unsigned."""
     raw = request.get_data()
     gateway = service.gateway_principal(services(), request.headers, request.method, request.path, raw)
-    document = service.heartbeat(services(), gateway, read_json(Heartbeat).model_dump())
+    try:
+        document = service.heartbeat(services(), gateway, read_json(Heartbeat).model_dump())
+    except TelemedError as error:
+        return signed({**as_document(error), "request_id": g.get("request_id")}, raw, error.status)
     return signed(document, raw)
 
 
-def signed(document: dict[str, Any], request_body: bytes) -> Response:
+def signed(document: dict[str, Any], request_body: bytes, status: int = 200) -> Response:
     """Return a JSON answer with the server's signature over it and the request."""
     answer = json.dumps(document, separators=(",", ":")).encode()
-    response = make_response(answer)
+    response = make_response(answer, status)
     response.headers["Content-Type"] = "application/json"
     response.headers.update(service.sign_answer(services(), request.path, request_body, answer))
     return response

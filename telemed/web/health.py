@@ -54,14 +54,14 @@ def openapi() -> ResponseReturnValue:
 def describe(app: Any) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the routes under /api/."""
     routes = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")]
-    views = {rule: app.view_functions[rule.endpoint] for rule in routes}
-    models = {model for view in views.values() for model in (view.body, view.answer) if model is not None}
+    views = [(rule, app.view_functions[rule.endpoint]) for rule in routes]
+    models = {model for _rule, view in views for model in (view.body, view.answer) if model is not None}
     _, schema = models_json_schema(
         [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)],
         ref_template="#/components/schemas/{model}",
     )
     paths: dict[str, dict[str, Any]] = {}
-    for rule, view in views.items():
+    for rule, view in views:
         path = rule.rule.replace("<uuid:", "{").replace("<", "{").replace(">", "}")
         for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):
             paths.setdefault(path, {})[method.lower()] = _operation(view, rule)

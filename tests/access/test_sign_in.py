@@ -1,0 +1,141 @@
+"""Signing in: one answer for every wrong try, a limit, sessions that end at once when told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+
+from telemed.access import accounts
+from telemed.bootstrap import Application
+from telemed.errors import Forbidden, Invalid, TooMany
+from telemed.services import Services
+from telemed.web.live import COOKIE
+from tests import cast
+from tests.conftest import Clock
+
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+
+
+def test_the_right_password_opens_a_session_and_signing_out_ends_it(application: Application) -> None:
+    browser = application.app.test_client()
+
+    browser.post("/sign-in", data={"login": "anna", "password": cast.PASSWORD})
+    token = browser.get_cookie(COOKIE)
+    assert token is not None
+    assert accounts.who_is(application.services, token.value).id == cast.ANNA.id
+
+    browser.post("/sign-out")
+    assert accounts.who_is(application.services, token.value).role is None
+
+
+@pytest.mark.parametrize(
+    ("login", "password"), [("anna", "wrong"), ("nobody", cast.PASSWORD), ("", ""), ("anna", "x" * 300)]
+)
+def test_every_wrong_try_gets_the_same_kind_of_answer(application: Application, login: str, password: str) -> None:
+    browser = application.app.test_client()
+
+    answer = browser.post("/sign-in", data={"login": login, "password": password})
+
+    assert answer.status_code in (403, 422)
+    assert browser.get_cookie(COOKIE) is None
+    assert password not in answer.text or not password
+
+
+def test_the_ninth_wrong_try_waits_also_with_the_right_password(services: Services, clock: Clock) -> None:
+    for _ in range(accounts.TRIES):
+        with pytest.raises(Forbidden):
+            accounts.sign_in(services, "anna", "wrong", "10.0.0.1")
+
+    with pytest.raises(TooMany):
+        accounts.sign_in(services, "anna", cast.PASSWORD, "10.0.0.2")
+
+    clock.forward(minutes=11)
+    assert accounts.sign_in(services, "anna", cast.PASSWORD, "10.0.0.2")
+
+
+def test_a_session_ends_when_idle_and_after_twelve_hours(services: Services, clock: Clock) -> None:
+    token = accounts.open_session(services, account_id=cast.ANNA.id)
+    for _ in range(30):
+        clock.forward(minutes=28)
+        if accounts.who_is(services, token).role is None:
+            break
+    assert clock.now - cast.NOON >= accounts.ABSOLUTE
+
+    token = accounts.open_session(services, account_id=cast.ANNA.id)
+    clock.forward(minutes=31)
+    assert accounts.who_is(services, token).role is None
+
+
+def test_disabling_an_account_ends_its_sessions_at_once(services: Services) -> None:
+    token = accounts.open_session(services, account_id=cast.ANNA.id)
+    assert accounts.who_is(services, token).role == "clerk"
+
+    accounts.disable_account(services, cast.OLEG.who, cast.ANNA.id)
+
+    assert accounts.who_is(services, token).role is None
+    with pytest.raises(Forbidden):
+        accounts.sign_in(services, "anna", cast.PASSWORD, "10.0.0.1")
+
+
+def test_a_clerk_cannot_disable_an_account(services: Services) -> None:
+    with pytest.raises(Forbidden):
+        accounts.disable_account(services, cast.ANNA.who, cast.BORIS.id)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"login": "Bad Name"}, "login"),
+        ({"login": "anna"}, "login"),
+        ({"password": "p" * 300}, "password"),
+        ({"password": "contains lena itself"}, "password"),
+        ({"role": "patient"}, "role"),
+        ({"role": "king"}, "role"),
+        ({"display_name": " "}, "display_name"),
+        ({"language": "fr"}, "language"),
+    ],
+)
+def test_a_new_account_says_which_field_is_wrong(services: Services, change: dict[str, str], field: str) -> None:
+    new = {"login": "lena", "password": "long and good enough", "role": "clerk", "display_name": "Лена"} | change
+
+    with pytest.raises(Invalid) as caught:
+        accounts.create_account(services, **new)  # type: ignore[arg-type]
+
+    assert field in caught.value.fields
+
+
+def test_one_click_sign_in_exists_only_in_a_demo(application: Application) -> None:
+    browser = application.app.test_client()
+    application.services.demo = False
+
+    assert browser.post("/sign-in/demo", data={"login": "anna"}).status_code == 404
+    assert "demo.clerk" not in browser.get("/sign-in").text
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:1"])
+def test_signing_in_never_leads_to_a_foreign_page(application: Application, target: str) -> None:
+    browser = application.app.test_client()
+
+    answer = browser.post("/sign-in", data={"login": "anna", "password": cast.PASSWORD, "next": target})
+
+    assert answer.status_code == 302
+    assert answer.location == "/"
+
+
+def test_a_page_for_staff_sends_a_stranger_to_sign_in_and_back(application: Application) -> None:
+    answer = application.app.test_client().get("/day?date=2026-11-23")
+
+    assert answer.status_code == 302
+    assert "/sign-in?next=" in answer.location
+
+
+def test_a_form_without_its_token_changes_nothing(application: Application, sign_in: SignIn) -> None:
+    application.app.config.update(WTF_CSRF_ENABLED=True)
+    browser = sign_in(cast.ANNA)
+
+    assert browser.post("/sign-out").status_code == 400
+    assert browser.get("/counter").status_code == 200
+    json_answer = browser.post("/api/v1/consultations/00000000-0000-4000-8000-000000000000/note", json={})
+    assert (json_answer.status_code, json_answer.json["error"]) == (400, "csrf_expired")
