@@ -1,0 +1,219 @@
+"""The branch PC: joins once by a code, proves every request, gets its orders in number, and can be shut out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flask.testing import FlaskClient
+
+from telemed.bootstrap import Application
+from telemed.branches import rules, service
+from telemed.branches.models import Gateway, Meter
+from telemed.crypto import signing, wire
+from telemed.errors import NotFound
+from telemed.ids import new_id
+from telemed.services import Services
+from tests import cast
+from tests.conftest import Clock
+from tests.make import meter_of
+
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+HEARTBEAT = "/api/v1/gateway/heartbeat"
+
+
+class BranchPc:
+    """A gateway's side of the wire, written anew for the test."""
+
+    def __init__(self, application: Application) -> None:
+        self.browser = application.app.test_client()
+        self.key = Ed25519PrivateKey.generate()
+        self.id = str(new_id())
+        self.joined: dict[str, Any] = {}
+
+    def join(self, code: str | None, **change: Any) -> Any:
+        public = base64.b64encode(self.key.public_key().public_bytes_raw()).decode()
+        body = {"protocol": 1, "code": code, "gateway_id": self.id, "public_key": public, "name": "PC", **change}
+        answer = self.browser.post("/api/v1/gateway/join", json=body)
+        self.joined = answer.json
+        return answer
+
+    def beat(self, number: int = 1, *, key: Ed25519PrivateKey | None = None, **change: Any) -> Any:
+        body = json.dumps(
+            {
+                "protocol": 1, "gateway_id": self.id, "beat": number, "last_order": 0, "queue": 0, "open_visit": None,
+                "radio": "simulated", "status": "ok", "version": "1", "meters": [],
+                "journal": {"undecodable": 0, "stored": 0}, **change,
+            }
+        ).encode()  # fmt: skip
+        signature = (key or self.key).sign(wire.request_message("POST", HEARTBEAT, body))
+        headers = {
+            "Telemed-Gateway": self.id, "Telemed-Signature": base64.b64encode(signature).decode(),
+            "Content-Type": "application/json",
+        }  # fmt: skip
+        answer = self.browser.post(HEARTBEAT, data=body, headers=headers)
+        answer.is_ours = self.is_ours(body, answer)
+        return answer
+
+    def is_ours(self, body: bytes, answer: Any) -> bool:
+        signature = base64.b64decode(answer.headers.get("Telemed-Server-Signature", ""))
+        public = base64.b64decode(self.joined.get("server_key", {}).get("public_key", ""))
+        return signing.verify(public, signature, wire.answer_message(HEARTBEAT, body, answer.data))
+
+
+@pytest.fixture
+def pc(application: Application) -> BranchPc:
+    pc = BranchPc(application)
+    code = service.issue_join_code(application.services, cast.ANNA.who, cast.OZERKI)
+    assert pc.join(code).status_code == 200
+    return pc
+
+
+def test_a_gateway_joins_its_branch_and_is_told_of_its_meters(pc: BranchPc) -> None:
+    assert pc.joined["branch_id"] == str(cast.OZERKI)
+    assert pc.joined["demo"] is True
+
+    orders = pc.beat(1).json["orders"]
+    assert [(order["no"], order["kind"]) for order in orders] == [(1, "enrol_meter"), (2, "enrol_meter")]
+    assert {order["meter"] for order in orders} == {"blood_pressure", "glucose"}
+    assert {order["enrolment_id"] for order in orders} == {
+        str(meter_of(cast.OZERKI, kind)) for kind in ("blood_pressure", "glucose")
+    }
+
+
+def test_a_code_is_used_once_and_the_same_gateway_may_repeat_its_own_join(application: Application) -> None:
+    code = service.issue_join_code(application.services, cast.ANNA.who, cast.OZERKI)
+    first, thief = BranchPc(application), BranchPc(application)
+
+    assert first.join(code).status_code == 200
+    assert first.join(code.lower().replace("-", " ")).status_code == 200
+    assert thief.join(code).json["error"] == "join_code_used"
+
+
+def test_a_code_expires_after_a_day_and_a_made_up_one_is_unknown(application: Application, clock: Clock) -> None:
+    code = service.issue_join_code(application.services, cast.ANNA.who, cast.OZERKI)
+    clock.forward(hours=25)
+
+    assert BranchPc(application).join(code).json["error"] == "join_code_expired"
+    assert BranchPc(application).join("AAAA-BBBB-CCCC").json["error"] == "join_code_unknown"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protocol": 2}, {"gateway_id": "x"}, {"public_key": "short"}, {"public_key": "!"}, {"code": "x" * 99},
+        {"code": None}, {"name": "x" * 500},
+    ],
+)  # fmt: skip
+def test_a_malformed_join_is_a_typed_error(application: Application, change: dict) -> None:
+    answer = BranchPc(application).join(change.pop("code", "AAAA-BBBB-CCCC"), **change)
+
+    assert answer.status_code == 422
+    assert answer.json["error"] in ("body_invalid", "batch_invalid")
+
+
+def test_answers_are_signed_with_the_pinned_key_refusals_too(pc: BranchPc) -> None:
+    good, replayed = pc.beat(5), pc.beat(5)
+
+    assert (good.status_code, good.is_ours) == (200, True)
+    assert (replayed.status_code, replayed.json["error"], replayed.is_ours) == (409, "beat_replayed", True)
+
+
+def test_a_wrong_signature_an_unknown_and_a_revoked_gateway_are_refused(
+    application: Application, pc: BranchPc, services: Services
+) -> None:
+    assert pc.beat(1, key=Ed25519PrivateKey.generate()).json["error"] == "signature_wrong"
+    assert BranchPc(application).beat(1).json["error"] == "gateway_unknown"
+
+    gateway_id = service.branch_view(services, cast.ANNA.who, cast.OZERKI).gateway_id
+    assert gateway_id is not None
+    with pytest.raises(NotFound):
+        service.revoke_gateway(services, cast.BORIS.who, gateway_id)
+    service.revoke_gateway(services, cast.ANNA.who, gateway_id)
+
+    assert pc.beat(2).json["error"] == "gateway_revoked"
+
+
+def test_orders_come_in_number_and_only_those_that_were_not_had(pc: BranchPc, services: Services) -> None:
+    with services.db.write() as tx:
+        number = service.order_gateway(services, tx, cast.OZERKI, "open_visit", {"visit_id": str(new_id())})
+
+    assert number == 3
+    assert [order["no"] for order in pc.beat(1, last_order=1).json["orders"]] == [2, 3]
+    assert pc.beat(2, last_order=3).json["orders"] == []
+
+
+def test_a_branch_without_a_gateway_gets_no_order(services: Services) -> None:
+    with services.db.write() as tx:
+        assert service.order_gateway(services, tx, cast.SOSNOVO, "open_visit", {}) is None
+
+
+def test_the_heartbeat_keeps_the_registry_of_meters(pc: BranchPc, services: Services) -> None:
+    meter = {
+        "enrolment_id": str(meter_of(cast.OZERKI, "glucose")), "kind": "glucose", "manufacturer": "Simulated",
+        "model": "SIM-GL", "serial": "7", "battery_pct": 12, "drift_s": -3, "last_seen_at": "2026-11-23T09:00:00.000Z",
+    }  # fmt: skip
+    foreign = {**meter, "enrolment_id": str(meter_of(cast.SOSNOVO, "glucose"))}
+
+    assert pc.beat(1, meters=[meter, foreign]).status_code == 200
+
+    with services.db.read() as tx:
+        assert tx.get(Meter, meter_of(cast.OZERKI, "glucose")).battery_pct == 12
+        assert tx.get(Meter, meter_of(cast.SOSNOVO, "glucose")).battery_pct is None
+    view = service.branch_view(services, cast.ANNA.who, cast.OZERKI)
+    assert [meter.battery_low for meter in view.meters if meter.kind == "glucose"] == [True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"beat": 0}, {"beat": "x"}, {"beat": 2**40}, {"radio": "steam"}, {"status": "Мария"}, {"queue": -1},
+        {"meters": [{"enrolment_id": "x"}]}, {"meters": [{}] * 51}, {"last_order": None},
+    ],
+)  # fmt: skip
+def test_a_malformed_heartbeat_is_a_typed_error(pc: BranchPc, change: dict) -> None:
+    answer = pc.beat(change.pop("beat", 1), **change)
+
+    assert (answer.status_code, answer.json["error"]) == (422, "body_invalid")
+
+
+def test_the_light_turns_to_silent_after_ninety_seconds(pc: BranchPc, services: Services, clock: Clock) -> None:
+    pc.beat(1)
+    assert service.branch_view(services, cast.ANNA.who, cast.OZERKI).light == "ok"
+
+    clock.forward(seconds=91)
+    assert service.branch_view(services, cast.ANNA.who, cast.OZERKI).light == "silent"
+
+
+def test_polling_is_fast_only_while_a_visit_may_open() -> None:
+    assert rules.next_poll_s(visit_is_open=True, branch_is_open=True, demo=True) == 0.5
+    assert rules.next_poll_s(visit_is_open=True, branch_is_open=False, demo=False) == 2.0
+    assert rules.next_poll_s(visit_is_open=False, branch_is_open=False, demo=True) == 10.0
+
+
+def test_only_the_own_branch_is_seen_and_given_a_code(services: Services) -> None:
+    assert service.branch_view(services, cast.GALINA.who, cast.SOSNOVO).place == "Сосново"
+
+    for call in (service.branch_view, service.issue_join_code):
+        for person in (cast.BORIS, cast.KIRA):
+            with pytest.raises(NotFound):
+                call(services, person.who, cast.OZERKI)
+
+
+def test_the_page_shows_a_code_once_and_adds_a_meter(sign_in: SignIn, services: Services) -> None:
+    browser = sign_in(cast.ANNA)
+
+    assert "numbers" in browser.post("/branch/join-code").text
+    assert browser.post("/branch/meters", data={"kind": "glucose", "name": ""}).status_code == 422
+    assert browser.post("/branch/meters", data={"kind": "steam", "name": "x"}).status_code == 422
+    assert browser.post("/branch/meters", data={"kind": "glucose", "name": "Accu-Chek"}).status_code == 302
+    assert "Accu-Chek" in browser.get("/branch").text
+
+
+def test_a_joined_gateway_belongs_to_its_branch_only(pc: BranchPc, services: Services) -> None:
+    with services.db.read() as tx:
+        assert tx.query(Gateway).one().branch_id == cast.OZERKI
