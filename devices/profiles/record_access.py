@@ -1,4 +1,4 @@
-"""Record Access Control Point 2A52: what we ask of a glucose meter's memory, and its answers. We never ask to delete."""
+"""Record Access Control Point 2A52: what we ask of a glucose meter's memory, and its answers. We never delete."""
 
 from __future__ import annotations
 

@@ -40,7 +40,18 @@ def test_an_unreadable_packet_gives_its_code_and_exit_two(argv: tuple[str, str],
     assert answers[0]["detail"]
 
 
-@pytest.mark.parametrize("argv", [(), ("2a35",), ("2a35", "00", "11"), ("2a35", "00", "--model")])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("2a35",),
+        ("2a35", "00", "11"),
+        ("2a35", "00", "--model"),
+        ("2a35", "--nonsense"),
+        ("2a35", "00", "--model", "--help"),
+        ("-", "2a35"),
+    ],
+)
 def test_wrong_usage_exits_64(argv: tuple[str, ...]) -> None:
     assert ask(*argv) == (64, [])
 
@@ -50,3 +61,57 @@ def test_several_lines_give_one_object_each_and_errors_are_objects_too() -> None
 
     assert code == 0
     assert [answer.get("value") or answer["error"] for answer in answers] == [120, "unknown_characteristic", 120]
+
+
+BM85 = "566a0047000000ea07080b121f00003f000000"
+
+
+@pytest.mark.parametrize("option", [("--model", "BM85"), ("--model=BM85",), ("--model", "Beurer BM85")])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_model_may_stand_before_or_after_the_packet(option: tuple[str, ...], is_first: bool) -> None:
+    code, answers = ask(*option, "2A35", BM85) if is_first else ask("2A35", BM85, *option)
+
+    assert (code, answers[0]["pulse_rate"], answers[0]["user_id"]) == (0, 63, 0)
+
+
+def test_a_model_of_two_words_may_end_a_line() -> None:
+    _, answers = ask("-", lines=f"2a35 {BM85} Elite 900\n2a35 {BM85}\n")
+
+    assert answers[0]["pulse_rate"] == 63
+    assert answers[1]["error"] == "trailing"
+
+
+def test_digits_are_those_of_the_meter() -> None:
+    """18.9 is 0.0189 mol/L: as a binary float it would print 18.900000000000002."""
+    out = io.StringIO()
+    run_decode(["2a18", "060700ea070301080000" + "bdc0" + "11"], io.StringIO(), out)
+
+    assert '"concentration": 0.0189,' in out.getvalue()
+    assert '"mmol_per_l": 18.900,' in out.getvalue()
+
+
+@pytest.mark.parametrize("text", ["0x78", "7800 ", "78-00", "７８００", "٧٨", "+780", "7_80"])
+def test_hex_has_no_separators_signs_or_foreign_digits(text: str) -> None:
+    code, answers = ask("sfloat", text)
+
+    assert (code, answers[0]["error"]) == (2, "bad_hex")
+
+
+def test_a_line_that_is_no_text_spoils_no_other() -> None:
+    class Pipe(io.StringIO):
+        buffer = io.BytesIO(b"sfloat 7800\n\xff\xfe 00\nsfloat\n2a35 \xd0\x96\nsfloat 7800\n")
+
+    out = io.StringIO()
+
+    assert run_decode(["-"], Pipe(), out) == 0
+    answers = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [answer.get("value") or answer["error"] for answer in answers] == [
+        120, "unknown_characteristic", "truncated", "bad_hex", 120,
+    ]  # fmt: skip
+
+
+def test_any_terminal_can_show_an_answer() -> None:
+    out = io.StringIO()
+    run_decode(["Ж", "00"], io.StringIO(), out)
+
+    assert out.getvalue().isascii()

@@ -72,3 +72,70 @@ def test_a_glucose_gets_its_verdict(decoded: dict, verdict: str, reasons: tuple[
     found = judge("glucose", decoded)
 
     assert (found.verdict, found.reasons) == (verdict, reasons)
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [("59", "questionable"), ("60", "usable"), ("260", "usable"), ("260.01", "questionable"), ("300", "questionable"),
+     ("300.01", "not_a_result"), ("0", "not_a_result"), ("-1", "not_a_result")],
+)  # fmt: skip
+def test_each_limit_of_the_upper_pressure(value: str, verdict: str) -> None:
+    # the lower one keeps a usual distance, so that only the upper one is judged
+    upper = Decimal(value)
+
+    assert judge("blood_pressure", pressure(value, str(min(max(upper - 29, 30), 160)))).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [("29.99", "questionable"), ("30", "usable"), ("160", "usable"), ("160.01", "questionable"),
+     ("0", "not_a_result"), ("-1", "not_a_result")],
+)  # fmt: skip
+def test_each_limit_of_the_lower_pressure(value: str, verdict: str) -> None:
+    assert judge("blood_pressure", pressure(str(Decimal(value) + 60), value)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "verdict"),
+    [("114.99", "100", "questionable"), ("115", "100", "usable"), ("230", "80", "usable"), ("230.01", "80", "questionable"),
+     ("100", "100", "not_a_result"), ("99", "100", "not_a_result")],
+)  # fmt: skip
+def test_each_limit_of_the_distance_between_them(upper: str, lower: str, verdict: str) -> None:
+    assert judge("blood_pressure", pressure(upper, lower)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [("29", "questionable"), ("30", "usable"), ("220", "usable"), ("221", "questionable")]
+)
+def test_each_limit_of_the_pulse(value: str, verdict: str) -> None:
+    assert judge("blood_pressure", pressure("120", "80", value)).verdict == verdict
+
+
+@pytest.mark.parametrize("pulse", ["NaN", "+INFINITY", "NRes", None])
+def test_a_pressure_stands_without_its_pulse(pulse: str | None) -> None:
+    assert judge("blood_pressure", {**pressure("120", "80"), "pulse_rate": pulse}).verdict == "usable"
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [("1.099", "questionable"), ("1.1", "usable"), ("33.3", "usable"), ("33.301", "questionable"),
+     ("0.001", "questionable"), ("0.000", "not_a_result"), ("-2.000", "not_a_result")],
+)  # fmt: skip
+def test_each_limit_of_the_glucose(value: str, verdict: str) -> None:
+    assert judge("glucose", glucose(value)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("flag", "verdict"),
+    [("sensor_malfunction", "not_a_result"), ("strip_insertion_error", "not_a_result"),
+     ("strip_type_incorrect", "not_a_result"), ("sample_size_insufficient", "not_a_result"),
+     ("read_interrupted", "questionable"), ("general_device_fault", "questionable"),
+     ("temperature_too_high", "questionable"), ("device_battery_low", "usable"), ("time_fault", "usable")],
+)  # fmt: skip
+def test_each_flag_of_a_strip(flag: str, verdict: str) -> None:
+    assert judge("glucose", glucose("5.5", flag)).verdict == verdict
+
+
+def test_another_kind_of_measurement_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="thermometer"):
+        judge("thermometer", {})

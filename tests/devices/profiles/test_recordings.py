@@ -49,7 +49,7 @@ def test_a_captured_packet_cut_anywhere_is_refused(packet: dict) -> None:
     raw = bytes.fromhex(packet["hex"])
 
     for length in range(len(raw)):
-        with pytest.raises(DecodeError, match="truncated|trailing"):
+        with pytest.raises(DecodeError, match=r"truncated|trailing"):
             decode(packet["characteristic"], raw[:length], packet.get("model"))
 
 
