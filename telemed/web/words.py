@@ -75,7 +75,7 @@ def _words() -> dict[str, Any]:
         "code_text": lambda code, **values: i18n.code_text(language, code, **values),
         "lang": language,
         "languages": i18n.LANGUAGES,
-        "who": who(),
+        "who": who() if who().role else None,
         "demo": services().demo,
         "request_id": g.get("request_id"),
         "local_time": _local_time,
