@@ -88,6 +88,11 @@ def test_all_protected_strings_were_really_stored_sealed(told: Told, records: Se
     assert lost == []
 
 
+def test_the_search_finds_what_is_stored_in_the_clear(told: Told) -> None:
+    """The other premise: a branch's name is no secret, and the same search finds it in the same files."""
+    assert finds(told.alive, ["Отделение 174100"])
+
+
 def test_no_protected_string_lies_anywhere_in_the_clear(told: Told) -> None:
     names = {path.name for path in told.alive.rglob("*")}
 

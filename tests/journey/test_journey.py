@@ -23,7 +23,7 @@ from telemed.prescription.models import Prescription
 from telemed.readings.models import QuarantinedItem, Reading, Transmission, Triage
 from telemed.services import Services
 from tests.journey.conftest import Told
-from tests.journey.driver import play
+from tests.journey.driver import Report, Step, play, run
 from tests.journey.story import STEPS, STOPS_AT
 
 ACTIONS = {
@@ -41,6 +41,22 @@ def test_every_step_happened(told: Told) -> None:
 
     assert failed == []
     assert [step["name"] for step in told.steps] == [name for name, _ in STEPS]
+
+
+def test_the_json_report_has_its_promised_shape() -> None:
+    report = Report("/data", [Step("start", True, 12, "2 branches")], ["secret"])
+
+    assert report.document() == {
+        "steps": [{"name": "start", "ok": True, "ms": 12, "detail": "2 branches"}],
+        "protected": ["secret"],
+        "data_dir": "/data",
+    }
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "telemed.db").touch()
+
+    assert run(data_dir=tmp_path) == 2
 
 
 def test_all_processes_are_gone(told: Told) -> None:
