@@ -5,6 +5,7 @@ import { say } from "../lib/notice.js";
 import { word } from "../lib/words.js";
 
 const VIDEO = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 20 } };
+const TRY_AGAIN_MS = 5000;
 const panel = document.querySelector("[data-call]");
 if (panel) begin(panel);
 
@@ -27,7 +28,7 @@ function begin(box) {
       return say(word("no_camera"), "error");
     }
     part("local").srcObject = stream;
-    const { ice_servers: iceServers } = await line.ask("call:servers", { call_id: box.dataset.call }).catch(() => ({ ice_servers: [] }));
+    const iceServers = await untilTaken();
     call = createCall({
       socket: line.socket, callId: box.dataset.call, polite: role === "clerk", iceServers, localStream: stream,
       onRemoteTrack: (_track, remote) => { part("remote").srcObject = remote; },
@@ -38,6 +39,29 @@ function begin(box) {
     part("start").hidden = true;
     part("camera").hidden = part("mic").hidden = false;
   }
+
+  // The corner may press the button before a doctor has taken the case: then the talk begins by itself.
+  async function untilTaken() {
+    for (;;) {
+      try {
+        return (await line.ask("call:servers", { call_id: box.dataset.call })).ice_servers;
+      } catch (error) {
+        if (!["no_call_now", "offline"].includes(error.message)) return [];
+      }
+      part("state").textContent = word("phase_waiting");
+      await news();
+    }
+  }
+
+  const news = () => new Promise((resolve) => {
+    const stop = line.on("queue:changed", done);
+    const timer = setTimeout(done, TRY_AGAIN_MS);
+    function done() {
+      clearTimeout(timer);
+      stop();
+      resolve();
+    }
+  });
 
   async function open() {
     for (const wish of [{ audio: true, video: VIDEO }, { audio: true }]) {
