@@ -6,10 +6,11 @@ has its own copy of the triage; tests/contract/triage-cases.json holds both to t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 RULESET = "triage-ru-2026.1"
 LEVELS = ("GREEN", "YELLOW", "AMBER", "RED")
@@ -42,6 +43,7 @@ PULSE_AMBER_BELOW, PULSE_AMBER_ABOVE = 50, 110
 SYSTOLIC_AMBER_FROM, DIASTOLIC_AMBER_FROM, SYSTOLIC_AMBER_BELOW = 180, 110, 90  # grade 3; hypotension
 SYSTOLIC_YELLOW_FROM, DIASTOLIC_YELLOW_FROM = 140, 90  # ESH/ESC and Russian classification, grade 1
 
+NUMBERS = ("systolic_mmhg", "diastolic_mmhg", "pulse", "glucose_mmol_l")
 WINDOW_BEFORE, WINDOW_AFTER = timedelta(seconds=30), timedelta(seconds=120)
 
 
@@ -61,25 +63,33 @@ class Case:
 
 
 def case_from(document: Mapping[str, Any]) -> Case:
-    """Return the case of a JSON object; absent fields are unknown. Raises ValueError for an unknown symptom."""
-    symptoms = frozenset(document.get("symptoms") or ())
-    if not symptoms <= SYMPTOMS:
+    """Return the case of a JSON object; absent fields are unknown. Raises ValueError for an unknown symptom, or for a
+    value of another kind: a text or a NaN would be compared wrongly, and "false" would count as yes.
+    """
+    given = {name: document[name] for name in Case.__dataclass_fields__ if name in document}
+    given["symptoms"] = frozenset(document.get("symptoms") or ())
+    if not given["symptoms"] <= SYMPTOMS:
         raise ValueError("unknown symptom")
-    return Case(
-        symptoms=symptoms,
-        answered=bool(document.get("answered", False)),
-        systolic_mmhg=document.get("systolic_mmhg"),
-        diastolic_mmhg=document.get("diastolic_mmhg"),
-        pulse=document.get("pulse"),
-        glucose_mmol_l=document.get("glucose_mmol_l"),
-        fasting=document.get("fasting"),
-        irregular_pulse=bool(document.get("irregular_pulse", False)),
-        known_hypertension=document.get("known_hypertension"),
-    )
+    wrong = [name for name, value in given.items() if name != "symptoms" and not _fits(name, value)]
+    if wrong:
+        raise ValueError(f"{wrong[0]} cannot be read")
+    return Case(**given)
+
+
+def _fits(name: str, value: object) -> bool:
+    if name in NUMBERS:
+        return value is None or (is_number(value) and math.isfinite(value))
+    return isinstance(value, bool) or (value is None and name in ("fasting", "known_hypertension"))
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether a value of JSON is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def triage(case: Case) -> str:
-    """Return the level of a case. What is missing never makes it GREEN: then it is UNKNOWN."""
+    """Return the level of a case. What is missing, or not a number, never makes it GREEN: then it is UNKNOWN."""
+    case = _without_nan(case)
     if _is_red(case):
         return "RED"
     if _is_amber(case):
@@ -87,6 +97,16 @@ def triage(case: Case) -> str:
     if _is_yellow(case):
         return "YELLOW"
     return "GREEN" if _is_complete(case) else UNKNOWN
+
+
+def _without_nan(case: Case) -> Case:
+    """NaN is neither above nor below any limit: unnoticed, it would pass for a good value."""
+    lost: dict[str, Any] = {name: None for name in NUMBERS if _is_nan(getattr(case, name))}
+    return replace(case, **lost) if lost else case
+
+
+def _is_nan(value: float | None) -> bool:
+    return value is not None and math.isnan(value)
 
 
 def _is_red(case: Case) -> bool:
@@ -122,8 +142,7 @@ def _is_yellow(case: Case) -> bool:
 
 
 def _is_complete(case: Case) -> bool:
-    numbers = (case.systolic_mmhg, case.diastolic_mmhg, case.pulse, case.glucose_mmol_l)
-    return case.answered and all(number is not None for number in numbers)
+    return case.answered and all(getattr(case, name) is not None for name in NUMBERS)
 
 
 def _at_least(value: float | None, limit: float) -> bool:
@@ -174,9 +193,9 @@ def quarantine_reason(
 
 def glucose_beyond_the_meter(reasons: Collection[str]) -> float | None:
     """Return a glucose just outside what meters can show for a HI or LO result, else None. HI and LO are no number,
-    yet the most urgent results there are. Control solution is not the patient's blood.
+    yet the most urgent results there are. Control solution is not the patient's blood, ketones are not glucose.
     """
-    if "control_solution" in reasons:
+    if "control_solution" in reasons or "ketone" in reasons:
         return None
     if "glucose_hi" in reasons:
         return GLUCOSE_SHOWN_UP_TO + 0.1

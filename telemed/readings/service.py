@@ -148,9 +148,7 @@ def _glucose_words(decoded: dict[str, Any], glucose: float | None) -> str:
 
 def _number(value: Any) -> float | None:
     """Return a number of the record; the words for special values are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    return float(value) if rules.is_number(value) and math.isfinite(value) else None
 
 
 def may_type_in(services: Services, who: Principal, visit_id: UUID) -> None:

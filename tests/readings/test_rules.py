@@ -65,10 +65,32 @@ def test_an_unknown_symptom_is_refused() -> None:
         rules.case_from({"symptoms": ["itch"]})
 
 
+HEALTHY = next(case for case in CASES if case["name"] == "healthy")
+
+
+@pytest.mark.parametrize("name", rules.NUMBERS)
+def test_nan_is_missing_and_never_green(name: str) -> None:
+    case = rules.case_from(HEALTHY)
+    assert triage(case) == "GREEN"
+
+    assert triage(replace(case, **{name: float("nan")})) == "UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"answered": "false"}, {"pulse": "70"}, {"pulse": True}, {"systolic_mmhg": float("nan")},
+     {"glucose_mmol_l": float("inf")}, {"fasting": "yes"}, {"irregular_pulse": None}],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        rules.case_from({**HEALTHY, **change})
+
+
 def test_hi_and_lo_count_as_beyond_the_meter_and_control_solution_does_not() -> None:
     assert triage(Case(glucose_mmol_l=rules.glucose_beyond_the_meter(["glucose_hi"]))) == "AMBER"
     assert triage(Case(glucose_mmol_l=rules.glucose_beyond_the_meter(["glucose_lo"]))) == "RED"
     assert rules.glucose_beyond_the_meter(["glucose_hi", "control_solution"]) is None
+    assert rules.glucose_beyond_the_meter(["glucose_lo", "ketone"]) is None
     assert rules.glucose_beyond_the_meter(["strip_type_incorrect"]) is None
 
 
