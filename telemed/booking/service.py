@@ -1,223 +1,93 @@
-"""Use cases of booking: invitations, rosters, free slots, and bookings that one primary key keeps apart."""
+"""Use cases of booking: doctor, corner, kit and patient together, kept apart by one primary key.
+
+The call list is in service_invitations.py, the roster and the search in service_slots.py; both are offered here too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
 from telemed.booking import rules
-from telemed.booking.events import BookingCancelled, BookingMoved, InvitationAnswered, PatientInvited, VisitBooked
-from telemed.booking.models import Booking, Doctor, Invitation, Occupancy, Shift
+from telemed.booking.events import BookingCancelled, BookingMoved, VisitBooked
+from telemed.booking.models import Booking, Doctor, Occupancy
+from telemed.booking.service_invitations import (
+    InvitationView,
+    answer_invitation,
+    invitation_for,
+    invitations,
+    invite,
+    note_booked,
+)
+from telemed.booking.service_slots import (
+    ShiftView,
+    Slot,
+    add_shift,
+    doctors_now,
+    free_slots,
+    is_open_for,
+    places_of,
+    roster,
+    slot_end,
+)
 from telemed.branches import service as branches
-from telemed.branches.models import Branch, Corner, Kit
-from telemed.errors import Conflict, Invalid, NotFound
+from telemed.errors import Conflict, NotFound
 from telemed.ids import new_id
 from telemed.patients import service as patients
 from telemed.patients.models import Patient
 from telemed.services import Services
 
+__all__ = [
+    "RELATIONS",
+    "DayEntry",
+    "InvitationView",
+    "ShiftView",
+    "Slot",
+    "add_shift",
+    "answer_invitation",
+    "book",
+    "booking_of",
+    "cancel",
+    "confirm",
+    "day_list",
+    "free_slots",
+    "hold",
+    "invitations",
+    "invite",
+    "mark_arrived",
+    "mark_done",
+    "move",
+    "next_bookings_of_patient",
+    "release_expired_holds",
+    "roster",
+    "walk_in",
+]  # fmt: skip
+
 RELATIONS: tuple[Relation, ...] = ()
-SEARCH_DAYS_MAX = 60
-SLOTS_SHOWN = 60
-WALK_IN = timedelta(minutes=15)
-
-
-# --- invitations --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class InvitationView:
-    """A patient to be called."""
-
-    id: UUID
-    patient_id: UUID
-    patient_name: str
-    phone: str
-    reason: str
-    attempts: int
-    outcome: str | None
-    refusal: str | None
-    rests: bool
-
-
-def invite(services: Services, who: Principal, patient_id: UUID, reason: str, invitation_id: UUID | None = None) -> UUID:
-    """Put a patient on the call list of the home branch; the same id twice is one invitation."""
-    if reason not in rules.REASONS:
-        raise Invalid(fields={"reason": "required"})
-    subject = patients.subject_of(services, patient_id)
-    with services.act(who, "invitation.create", subject) as tx:
-        known = tx.get(Invitation, invitation_id) if invitation_id else None
-        if known is not None:
-            return known.id
-        assert who.id is not None
-        assert subject.branch_id is not None
-        now = services.clock()
-        row = Invitation(
-            id=invitation_id or new_id(), patient_id=patient_id, branch_id=subject.branch_id, reason=reason,
-            created_at=now, created_by=who.id, attempts=0,
-        )  # fmt: skip
-        tx.add(row)
-        services.publish(tx, PatientInvited(row.id, patient_id, row.branch_id, now))
-        return row.id
-
-
-def invitations(services: Services, who: Principal) -> list[InvitationView]:
-    """Return the branch's call list with names and phones, those still to be called first; audited."""
-    with services.act(who, "invitation.list", Subject(branch_id=who.branch_id, region_id=None)) as tx:
-        rows = tx.scalars(
-            select(Invitation).where(Invitation.branch_id == who.branch_id).order_by(Invitation.created_at).limit(200)
-        ).all()
-        views = [
-            InvitationView(
-                row.id, row.patient_id, patients.name_of(services, tx, row.patient_id),
-                patients.contact_of(services, tx, row.patient_id).get("phone", ""), row.reason, row.attempts,
-                row.outcome, row.refusal, rules.rests(row.attempts, row.outcome),
-            )
-            for row in rows
-        ]  # fmt: skip
-    return sorted(views, key=lambda view: view.rests)
-
-
-def answer_invitation(
-    services: Services, who: Principal, invitation_id: UUID, outcome: str, refusal: str | None = None
-) -> None:
-    """Record how a call ended: refused with a reason, or not reached (three times, then it rests). `booked` is recorded
-    by the booking itself.
-    """
-    if outcome not in ("refused", "not_reached"):
-        raise Invalid(fields={"outcome": "required"})
-    if outcome == "refused" and refusal not in rules.REFUSALS:
-        raise Invalid(fields={"refusal": "required"})
-    with services.db.read() as tx:
-        row = tx.get(Invitation, invitation_id)
-        if row is None:
-            raise NotFound()
-        subject = Subject(patient_id=row.patient_id, branch_id=row.branch_id)
-    with services.act(who, "invitation.answer", subject) as tx:
-        row = tx.get(Invitation, invitation_id, with_for_update=True)
-        assert row is not None
-        if rules.rests(row.attempts, row.outcome):
-            raise Conflict("invitation_over")
-        _answer(services, tx, row, outcome, refusal if outcome == "refused" else None)
-
-
-def _answer(services: Services, tx: Session, row: Invitation, outcome: str, refusal: str | None) -> None:
-    row.attempts += 1
-    row.outcome, row.refusal, row.outcome_at = outcome, refusal, services.clock()
-    services.publish(tx, InvitationAnswered(row.id, row.branch_id, outcome, row.outcome_at))
-
-
-# --- roster and free slots ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ShiftView:
-    id: UUID
-    doctor_name: str
-    starts_at: datetime
-    ends_at: datetime
-    slot_minutes: int
-
-
-def roster(services: Services, who: Principal) -> list[ShiftView]:
-    """Return the coming shifts: a doctor's own, a coordinator's region's."""
-    with services.look(who, "roster.read", Subject(region_id=who.region_id)) as tx:
-        query = select(Shift, Doctor).join(Doctor, Doctor.id == Shift.doctor_id).where(Shift.ends_at > services.clock())
-        query = query.where(Doctor.id == who.id) if who.role == "doctor" else query.where(Doctor.region_id == who.region_id)
-        rows = tx.execute(query.order_by(Shift.starts_at).limit(100)).all()
-        return [ShiftView(s.id, d.display_name, s.starts_at, s.ends_at, s.slot_minutes) for s, d in rows]
-
-
-def add_shift(
-    services: Services, who: Principal, doctor_id: UUID, starts_at: datetime, ends_at: datetime, slot_minutes: int
-) -> UUID:
-    """Put a doctor on duty. Raises Invalid."""
-    if not starts_at < ends_at <= starts_at + timedelta(hours=16) or slot_minutes not in (10, 15, 20, 30):
-        raise Invalid(fields={"starts_at": "period_invalid"})
-    with services.act(who, "roster.edit", Subject(region_id=who.region_id)) as tx:
-        doctor = tx.get(Doctor, doctor_id)
-        if doctor is None or doctor.region_id != who.region_id:
-            raise NotFound()
-        row = Shift(
-            id=new_id(), doctor_id=doctor_id, starts_at=starts_at, ends_at=ends_at, slot_minutes=slot_minutes
-        )  # fmt: skip
-        tx.add(row)
-        return row.id
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A stretch in which doctor, corner and kit are all free."""
-
-    doctor_id: UUID
-    doctor_name: str
-    specialty: str
-    starts_at: datetime
-    ends_at: datetime
-
-
-def free_slots(
-    services: Services, who: Principal, branch_id: UUID, from_day: date | None = None, days: int = 14
-) -> list[Slot]:
-    """Return the next free slots of a branch within its opening hours, at least ten minutes ahead."""
-    if not 1 <= days <= SEARCH_DAYS_MAX:
-        raise Invalid(fields={"days": "period_invalid"})
-    with services.look(who, "booking.search", Subject(branch_id=branch_id)) as tx:
-        branch = branches.branch_of(tx, branch_id)
-        earliest = services.clock() + rules.NOTICE
-        if from_day is not None:
-            earliest = max(earliest, datetime.combine(from_day, time.min, ZoneInfo(branch.zone)))
-        return _free(tx, branch, earliest, earliest + timedelta(days=days))
-
-
-def _free(tx: Session, branch: Branch, earliest: datetime, latest: datetime) -> list[Slot]:
-    places = _places(tx, branch.id)
-    rows = tx.execute(
-        select(Shift, Doctor)
-        .join(Doctor, Doctor.id == Shift.doctor_id)
-        .where(Doctor.region_id == branch.region_id, Shift.ends_at > earliest, Shift.starts_at < latest)
-        .order_by(Shift.starts_at)
-    ).all()
-    resources = {*places, *(doctor.id for _shift, doctor in rows)}
-    taken = {
-        (row.resource_id, row.cell)
-        for row in tx.execute(
-            select(Occupancy.resource_id, Occupancy.cell).where(
-                Occupancy.resource_id.in_(resources),
-                Occupancy.cell >= rules.cells(earliest, latest).start,
-                Occupancy.cell < rules.cells(earliest, latest).stop,
-            )
-        )
-    }
-    found = [
-        Slot(doctor.id, doctor.display_name, doctor.specialty, begins, ends)
-        for shift, doctor in rows
-        for begins, ends in rules.slots(shift.starts_at, shift.ends_at, shift.slot_minutes)
-        if earliest <= begins < latest
-        and branches.is_open_at(branch, begins)
-        and rules.is_free(taken, (*places, doctor.id), begins, ends)
-    ]
-    return sorted(found, key=lambda slot: slot.starts_at)[:SLOTS_SHOWN]
-
-
-def _places(tx: Session, branch_id: UUID) -> tuple[UUID, UUID]:
-    """Return corner and kit of a branch. Raises Conflict("no_corner")."""
-    corner = tx.scalar(select(Corner.id).where(Corner.branch_id == branch_id).limit(1))
-    kit = tx.scalar(select(Kit.id).where(Kit.branch_id == branch_id).limit(1))
-    if corner is None or kit is None:
-        raise Conflict("no_corner")
-    return corner, kit
 
 
 # --- booking ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants to be booked. Without `ends_at` it must be a slot of the doctor's shift."""
+
+    patient_id: UUID
+    branch_id: UUID
+    doctor_id: UUID
+    starts_at: datetime
+    kind: str = "planned"
+    status: str = "booked"
+    ends_at: datetime | None = None
+    invitation_id: UUID | None = None
 
 
 def hold(
@@ -225,7 +95,7 @@ def hold(
     booking_id: UUID | None = None,
 ) -> UUID:  # fmt: skip
     """Hold a slot for three minutes while the patient thinks."""
-    return _take(services, who, patient_id, branch_id, doctor_id, starts_at, booking_id, status="held")
+    return _take(services, who, Wish(patient_id, branch_id, doctor_id, starts_at, status="held"), booking_id)
 
 
 def book(
@@ -233,9 +103,10 @@ def book(
     invitation_id: UUID | None = None, booking_id: UUID | None = None,
 ) -> UUID:  # fmt: skip
     """Book doctor, corner, kit and patient together; the same `booking_id` twice is one booking. Raises
-    Conflict("slot_taken") when any of them is taken in any cell.
+    Conflict("slot_taken") when any of them is taken in any cell, ("booking_id_used") when the id is another booking's.
     """
-    return _take(services, who, patient_id, branch_id, doctor_id, starts_at, booking_id, invitation_id=invitation_id)
+    wish = Wish(patient_id, branch_id, doctor_id, starts_at, invitation_id=invitation_id)
+    return _take(services, who, wish, booking_id)
 
 
 def confirm(services: Services, who: Principal, booking_id: UUID) -> None:
@@ -253,117 +124,131 @@ def confirm(services: Services, who: Principal, booking_id: UUID) -> None:
 def walk_in(
     services: Services, who: Principal, patient_id: UUID, branch_id: UUID, booking_id: UUID | None = None
 ) -> UUID:
-    """Book a patient who stands at the counter: starts now, with the first doctor on duty who is free. Raises
-    Conflict("no_doctor_now").
+    """Book a patient who stands at the counter: starts now, with the first doctor on duty who is free. A second press
+    of the button gives the same booking. Raises Conflict("branch_closed") or ("no_doctor_now").
     """
     now = services.clock().replace(second=0, microsecond=0)
-    with services.db.read() as tx:
+    with services.look(who, "booking.book", Subject(patient_id=patient_id, branch_id=branch_id)) as tx:
+        known = _present_walk_in(tx, patient_id, branch_id, now)
+        if known is not None:
+            return known.id
         branch = branches.branch_of(tx, branch_id)
-        doctors = tx.scalars(
-            select(Doctor.id)
-            .join(Shift, Shift.doctor_id == Doctor.id)
-            .where(Doctor.region_id == branch.region_id, Shift.starts_at <= now, Shift.ends_at > now)
-            .order_by(Doctor.display_name)
-            .distinct()
-        ).all()
-    for doctor_id in doctors:
+        doctors = doctors_now(tx, branch, now)
+        # A demo is shown at any hour of the day.
+        doctors = [(id, ends) for id, ends in doctors if services.demo or is_open_for(branch, now, ends)]
+        if not doctors and not (services.demo or branches.is_open_at(branch, now)):
+            raise Conflict("branch_closed")
+    for doctor_id, ends_at in doctors:
+        wish = Wish(patient_id, branch_id, doctor_id, now, "walk_in", ends_at=ends_at)
         try:
-            return _take(services, who, patient_id, branch_id, doctor_id, now, booking_id, kind="walk_in")
+            return _take(services, who, wish, booking_id)
         except Conflict as error:
             if error.code != "slot_taken":
                 raise
     raise Conflict("no_doctor_now")
 
 
-def _take(
-    services: Services, who: Principal, patient_id: UUID, branch_id: UUID, doctor_id: UUID, starts_at: datetime,
-    booking_id: UUID | None, *, status: str = "booked", kind: str = "planned", invitation_id: UUID | None = None,
-) -> UUID:  # fmt: skip
-    subject = Subject(patient_id=patient_id, branch_id=branch_id)
-    try:
-        with services.act(who, "booking.book", subject) as tx:
-            known = tx.get(Booking, booking_id) if booking_id else None
-            if known is not None:
-                return known.id
-            row = _new_booking(services, tx, who, subject, doctor_id, starts_at, kind, booking_id)
-            row.status, row.invitation_id = status, _invitation(tx, invitation_id, patient_id)
-            row.hold_until = services.clock() + rules.HOLD if status == "held" else None
-            tx.add(row)
-            tx.flush()
-            _occupy(services, tx, row)
-            if status == "booked":
-                _tell_booked(services, tx, row)
-            return row.id
-    except IntegrityError:
-        raise Conflict("slot_taken") from None
-
-
-def _new_booking(
-    services: Services, tx: Session, who: Principal, subject: Subject, doctor_id: UUID, starts_at: datetime,
-    kind: str, booking_id: UUID | None,
-) -> Booking:  # fmt: skip
-    assert subject.branch_id is not None
-    assert who.id is not None
-    if tx.get(Patient, subject.patient_id) is None:
-        raise NotFound()
-    branch = branches.branch_of(tx, subject.branch_id)
-    corner, kit = _places(tx, branch.id)
-    length = WALK_IN if kind == "walk_in" else _slot_length(services, tx, branch, doctor_id, starts_at)
-    return Booking(
-        id=booking_id or new_id(), patient_id=subject.patient_id, branch_id=branch.id, corner_id=corner, kit_id=kit,
-        doctor_id=doctor_id, kind=kind, starts_at=starts_at, ends_at=starts_at + length, status="booked", version=1,
-        created_by=who.id, created_at=services.clock(),
+def _present_walk_in(tx: Session, patient_id: UUID, branch_id: UUID, now: datetime) -> Booking | None:
+    return tx.scalar(
+        select(Booking).where(
+            Booking.patient_id == patient_id, Booking.branch_id == branch_id, Booking.kind == "walk_in",
+            Booking.starts_at <= now, Booking.ends_at > now, Booking.status.in_(("booked", "arrived")),
+        )
     )  # fmt: skip
 
 
-def _slot_length(services: Services, tx: Session, branch: Branch, doctor_id: UUID, starts_at: datetime) -> timedelta:
-    """Return how long the doctor's slot at that moment is. Raises Invalid when there is no such slot."""
-    doctor = tx.get(Doctor, doctor_id)
-    if doctor is None or doctor.region_id != branch.region_id:
+def _take(services: Services, who: Principal, wish: Wish, booking_id: UUID | None) -> UUID:
+    try:
+        return _take_once(services, who, wish, booking_id)
+    except IntegrityError:
+        # Two submits of one id at the same moment: the slower one now finds the booking of the faster.
+        with services.db.read() as tx:
+            if booking_id is None or tx.get(Booking, booking_id) is None:
+                raise
+        return _take_once(services, who, wish, booking_id)
+
+
+def _take_once(services: Services, who: Principal, wish: Wish, booking_id: UUID | None) -> UUID:
+    with services.act(who, "booking.book", Subject(patient_id=wish.patient_id, branch_id=wish.branch_id)) as tx:
+        known = tx.get(Booking, booking_id) if booking_id else None
+        if known is not None:
+            return _known(known, wish)
+        row = _new_booking(services, tx, who, wish, booking_id)
+        tx.add(row)
+        tx.flush()
+        _occupy(services, tx, row)
+        if row.status == "booked":
+            _tell_booked(services, tx, row)
+        return row.id
+
+
+def _known(row: Booking, wish: Wish) -> UUID:
+    same = (wish.patient_id, wish.branch_id, wish.doctor_id, wish.starts_at)
+    if (row.patient_id, row.branch_id, row.doctor_id, row.starts_at) != same:
+        raise Conflict("booking_id_used")
+    return row.id
+
+
+def _new_booking(services: Services, tx: Session, who: Principal, wish: Wish, booking_id: UUID | None) -> Booking:
+    assert who.id is not None
+    if tx.get(Patient, wish.patient_id) is None:
         raise NotFound()
-    if starts_at < services.clock() + rules.NOTICE - timedelta(minutes=5):
-        raise Invalid(fields={"starts_at": "date_in_past"})
-    shifts = tx.scalars(
-        select(Shift).where(Shift.doctor_id == doctor_id, Shift.starts_at <= starts_at, Shift.ends_at > starts_at)
-    )
-    for shift in shifts:
-        if any(begins == starts_at for begins, _ends in rules.slots(shift.starts_at, shift.ends_at, shift.slot_minutes)):
-            return timedelta(minutes=shift.slot_minutes)
-    raise Invalid(fields={"starts_at": "no_such_slot"})
+    branch = branches.branch_of(tx, wish.branch_id)
+    corner, kit = places_of(tx, branch.id)
+    now = services.clock()
+    return Booking(
+        id=booking_id or new_id(), patient_id=wish.patient_id, branch_id=branch.id, corner_id=corner, kit_id=kit,
+        doctor_id=wish.doctor_id, invitation_id=invitation_for(tx, wish.invitation_id, wish.patient_id),
+        kind=wish.kind, starts_at=wish.starts_at,
+        ends_at=wish.ends_at or slot_end(services, tx, branch, wish.doctor_id, wish.starts_at), status=wish.status,
+        hold_until=now + rules.HOLD if wish.status == "held" else None, version=1, created_by=who.id, created_at=now,
+    )  # fmt: skip
 
 
-def _invitation(tx: Session, invitation_id: UUID | None, patient_id: UUID) -> UUID | None:
-    row = tx.get(Invitation, invitation_id) if invitation_id else None
-    return row.id if row is not None and row.patient_id == patient_id else None
+def _resources(row: Booking) -> tuple[UUID, UUID, UUID, UUID]:
+    return row.doctor_id, row.corner_id, row.kit_id, row.patient_id
 
 
 def _occupy(services: Services, tx: Session, row: Booking) -> None:
-    """Take the cells in one sorted INSERT; the primary key is the judge. Expired holds on them are released first."""
-    resources = (row.doctor_id, row.corner_id, row.kit_id, row.patient_id)
-    pairs = rules.occupied(resources, row.starts_at, row.ends_at)
-    _release_holds(services, tx, resources, {cell for _resource, cell in pairs})
-    tx.execute(
-        insert(Occupancy), [{"resource_id": r, "cell": c, "booking_id": row.id} for r, c in pairs]
-    )  # fmt: skip
+    """Take the booking's cells; the primary key is the judge. Raises Conflict("slot_taken").
 
-
-def _release_holds(services: Services, tx: Session, resources: Sequence[UUID], cells: set[int]) -> None:
-    expired = tx.scalars(
-        select(Booking)
-        .join(Occupancy, Occupancy.booking_id == Booking.id)
-        .where(
-            Occupancy.resource_id.in_(resources), Occupancy.cell.in_(cells), Booking.status == "held",
-            Booking.hold_until <= services.clock(),
+    New cells come before old ones go (a move), all sorted: two moves that want each other's place then meet a row that
+    stands, and never wait for each other in a ring.
+    """
+    wanted = set(rules.occupied(_resources(row), row.starts_at, row.ends_at))
+    held = {
+        (resource, cell)
+        for resource, cell in tx.execute(
+            select(Occupancy.resource_id, Occupancy.cell).where(Occupancy.booking_id == row.id)
         )
-        .distinct()
-    ).all()  # fmt: skip
-    for row in expired:
-        _free_cells(tx, row, "cancelled", "hold_expired")
+    }
+    _release_holds(services, tx, row, {cell for _resource, cell in wanted})
+    cells = [{"resource_id": r, "cell": c, "booking_id": row.id} for r, c in sorted(wanted - held)]
+    try:
+        if cells:
+            tx.execute(insert(Occupancy).values(cells))
+    except IntegrityError:
+        raise Conflict("slot_taken") from None
+    for resource, cell in sorted(held - wanted):
+        tx.execute(delete(Occupancy).where(Occupancy.resource_id == resource, Occupancy.cell == cell))
+
+
+def _release_holds(services: Services, tx: Session, row: Booking, cells: set[int]) -> None:
+    in_the_way = select(Occupancy.booking_id).where(
+        Occupancy.resource_id.in_(_resources(row)), Occupancy.cell.in_(cells), Occupancy.booking_id != row.id
+    )
+    _release(services, tx, Booking.id.in_(in_the_way))
 
 
 def release_expired_holds(services: Services, tx: Session) -> None:
     """Give back every held slot whose three minutes are over; the recurring job."""
-    for row in tx.scalars(select(Booking).where(Booking.status == "held", Booking.hold_until <= services.clock())):
+    _release(services, tx)
+
+
+def _release(services: Services, tx: Session, *which: ColumnElement[bool]) -> None:
+    """Cancel expired holds. The rows are locked and looked at again: one may just have been confirmed."""
+    expired = select(Booking).where(Booking.status == "held", Booking.hold_until <= services.clock(), *which)
+    for row in tx.scalars(expired.order_by(Booking.id).with_for_update()).all():
         _free_cells(tx, row, "cancelled", "hold_expired")
 
 
@@ -373,13 +258,10 @@ def _free_cells(tx: Session, row: Booking, status: str, code: str | None) -> Non
 
 
 def _tell_booked(services: Services, tx: Session, row: Booking) -> None:
-    now = services.clock()
     services.publish(
-        tx, VisitBooked(row.id, row.patient_id, row.branch_id, row.doctor_id, row.starts_at, now)
+        tx, VisitBooked(row.id, row.patient_id, row.branch_id, row.doctor_id, row.starts_at, services.clock())
     )  # fmt: skip
-    invitation = tx.get(Invitation, row.invitation_id) if row.invitation_id else None
-    if invitation is not None and invitation.outcome != "booked":
-        _answer(services, tx, invitation, "booked", None)
+    note_booked(services, tx, row.invitation_id)
 
 
 # --- change -------------------------------------------------------------------------------------------------------
@@ -401,21 +283,14 @@ def move(
     services: Services, who: Principal, booking_id: UUID, doctor_id: UUID, starts_at: datetime, version: int
 ) -> None:
     """Move a booking to another slot in one transaction: the old cells go only when the new ones are taken."""
-    try:
-        with services.act(who, "booking.move", _subject(services, booking_id)) as tx:
-            row = _living(tx, booking_id, version)
-            branch = branches.branch_of(tx, row.branch_id)
-            length = _slot_length(services, tx, branch, doctor_id, starts_at)
-            tx.execute(delete(Occupancy).where(Occupancy.booking_id == row.id))
-            row.doctor_id, row.starts_at, row.ends_at = doctor_id, starts_at, starts_at + length
-            row.version += 1
-            tx.flush()
-            _occupy(services, tx, row)
-            services.publish(
-                tx, BookingMoved(row.id, row.branch_id, row.doctor_id, row.starts_at, services.clock())
-            )  # fmt: skip
-    except IntegrityError:
-        raise Conflict("slot_taken") from None
+    with services.act(who, "booking.move", _subject(services, booking_id)) as tx:
+        row = _living(tx, booking_id, version)
+        branch = branches.branch_of(tx, row.branch_id)
+        ends_at = slot_end(services, tx, branch, doctor_id, starts_at)
+        row.doctor_id, row.starts_at, row.ends_at, row.version = doctor_id, starts_at, ends_at, row.version + 1
+        tx.flush()
+        _occupy(services, tx, row)
+        services.publish(tx, BookingMoved(row.id, row.branch_id, doctor_id, starts_at, services.clock()))
 
 
 def _living(tx: Session, booking_id: UUID, version: int | None = None, *, allow_cancelled: bool = False) -> Booking:
@@ -522,4 +397,3 @@ def _entry(services: Services, tx: Session, row: Booking, doctor: Doctor) -> Day
         doctor_name=doctor.display_name, starts_at=row.starts_at, ends_at=row.ends_at, status=row.status,
         kind=row.kind, version=row.version,
     )  # fmt: skip
-

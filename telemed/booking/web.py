@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,6 +19,7 @@ from telemed.web import words
 from telemed.web.guard import guard, services, who
 
 pages = Blueprint("booking", __name__)
+DAYS_AROUND = timedelta(days=3660)
 
 
 @pages.get("/invitations")
@@ -67,8 +69,7 @@ def book() -> ResponseReturnValue:
     moved = parse_id(request.form.get("move"))
     try:
         if moved:
-            version = int(request.form.get("version", "0") or 0)
-            service.move(services(), who(), moved, doctor_id, starts_at, version)
+            service.move(services(), who(), moved, doctor_id, starts_at, _version() or 0)
         else:
             service.book(
                 services(), who(), patient_id, _branch_id(), doctor_id, starts_at,
@@ -78,16 +79,15 @@ def book() -> ResponseReturnValue:
         code = error.code if isinstance(error, Conflict) else next(iter(error.fields.values()), error.code)
         return _slots_page(patient_id, code), error.status
     flash("The booking is moved." if moved else "The time is booked.", "success")
-    return redirect(url_for("booking.day", date=starts_at.astimezone().date().isoformat()))
+    return redirect(url_for("booking.day", date=starts_at.astimezone(_zone()).date().isoformat()))
 
 
 @pages.post("/booking/<uuid:booking_id>/cancel")
 @guard("booking.cancel")
 def cancel(booking_id: UUID) -> ResponseReturnValue:
     """Give a booking up."""
-    version = request.form.get("version", "")
     try:
-        service.cancel(services(), who(), booking_id, int(version) if version.isdecimal() else None)
+        service.cancel(services(), who(), booking_id, _version())
         flash("The booking is cancelled; the time is free again.", "success")
     except Conflict:
         flash("The booking has changed meanwhile; look at the list again.", "warn")
@@ -100,8 +100,7 @@ def day() -> ResponseReturnValue:
     """Show a day's bookings with the next thing to do for each."""
     chosen = _day()
     entries = service.day_list(services(), who(), _branch_id(), chosen)
-    with services().db.read() as tx:
-        words.use_zone(branches.branch_of(tx, _branch_id()).zone)
+    words.use_zone(_zone().key)
     return render_template(
         "booking/day.html", entries=entries, day=chosen, before=chosen - timedelta(days=1), after=chosen + timedelta(days=1)
     )  # fmt: skip
@@ -116,8 +115,7 @@ def roster() -> ResponseReturnValue:
 
 def _slots_page(patient_id: UUID, code: str | None = None) -> str:
     branch_id = _branch_id()
-    with services().db.read() as tx:
-        words.use_zone(branches.branch_of(tx, branch_id).zone)
+    words.use_zone(_zone().key)
     from_day = _day() if request.values.get("date") else None
     found = service.free_slots(services(), who(), branch_id, from_day)
     return render_template(
@@ -154,8 +152,22 @@ def _moment(name: str) -> datetime:
         raise Invalid(fields={name: "not_a_time"}) from None
 
 
+def _version() -> int | None:
+    text = request.form.get("version", "")
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def _zone() -> ZoneInfo:
+    """Return the branch's zone: its days are the days of the list."""
+    with services().db.read() as tx:
+        return ZoneInfo(branches.branch_of(tx, _branch_id()).zone)
+
+
 def _day() -> date:
+    """Return the chosen day, else the branch's today. Far years are no working days and would overflow."""
+    today = services().clock().astimezone(_zone()).date()
     try:
-        return date.fromisoformat(request.values.get("date", ""))
+        chosen = date.fromisoformat(request.values.get("date", ""))
     except ValueError:
-        return services().clock().astimezone().date()
+        return today
+    return chosen if abs(chosen - today) < DAYS_AROUND else today

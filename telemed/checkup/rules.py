@@ -64,13 +64,14 @@ def after(status: str) -> str:
 
 
 def answer_faults(answers: Mapping[str, Any]) -> dict[str, str]:
-    """Return the wrong fields of the answers with their codes."""
+    """Return the wrong fields of the answers with their codes. A red flag is stored at once, with arm and cuff open."""
+    open_allowed = ("",) if is_red_flag(answers.get("symptoms", ())) else ()
     faults = {}
     if set(answers.get("symptoms", ())) - set(SYMPTOMS):
         faults["symptoms"] = "invalid"
     faults |= {name: "too_long" for name in ("question", "medicines", "allergies") if len(answers.get(name, "")) > TEXT_MAX}
-    if answers.get("arm") not in ARMS:
+    if answers.get("arm") not in ARMS + open_allowed:
         faults["arm"] = "required"
-    if answers.get("cuff") not in CUFFS:
+    if answers.get("cuff") not in CUFFS + open_allowed:
         faults["cuff"] = "required"
     return faults

@@ -24,6 +24,7 @@ from telemed.checkup.models import SeriesStep, Visit
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import service as patients
+from telemed.patients.models import Patient
 from telemed.services import Services
 
 METER_KINDS = ("glucose", "blood_pressure")
@@ -61,7 +62,8 @@ def open_visit(
     booking_id: UUID | None = None, visit_id: UUID | None = None,
 ) -> UUID:  # fmt: skip
     """Open a visit for an identified patient, plan its series, tell the gateway. The same `visit_id` twice is one
-    visit. Raises Conflict("corner_busy") while another visit is open at the corner, or "visit_open" for this patient.
+    visit. Raises Conflict("corner_busy") while another visit is open at the corner, or "patient_has_visit"
+    for this patient.
     """
     if identified_by not in rules.IDENTIFIED_BY:
         raise Invalid(fields={"identified_by": "required"})
@@ -69,6 +71,8 @@ def open_visit(
     with services.act(who, "visit.open", Subject(patient_id=patient_id, branch_id=branch_id)) as tx:
         known = tx.get(Visit, visit_id) if visit_id else None
         if known is not None:
+            if (known.patient_id, known.branch_id, known.booking_id) != (patient_id, branch_id, booking_id):
+                raise Conflict("visit_id_used")
             return known.id
         visit = _new_visit(services, tx, who, patient_id, branch_id, identified_by, booking_id, visit_id)
         tx.add(visit)
@@ -94,13 +98,17 @@ def _new_visit(
     if booking_id and (booked is None or booked.patient_id != patient_id or booked.branch_id != branch_id):
         raise NotFound()
     corner_id = booked.corner_id if booked else tx.scalar(select(Corner.id).where(Corner.branch_id == branch_id).limit(1))
+    # Two clerks' screens may open at once: the second waits for the first at the corner's and the patient's row.
+    if corner_id is not None:
+        tx.get(Corner, corner_id, with_for_update=True)
+    tx.get(Patient, patient_id, with_for_update=True)
     busy = tx.scalar(
         select(Visit).where(
             Visit.state.in_(rules.LIVING), or_(Visit.corner_id == corner_id, Visit.patient_id == patient_id)
         )
     )
     if busy is not None:
-        raise Conflict("visit_open" if busy.patient_id == patient_id else "corner_busy", visit_id=str(busy.id))
+        raise Conflict("patient_has_visit" if busy.patient_id == patient_id else "corner_busy", visit_id=str(busy.id))
     assert who.id is not None
     gateway = branches.gateway_of(tx, branch_id)
     return Visit(
@@ -158,12 +166,16 @@ def ask_measurement(services: Services, who: Principal, visit_id: UUID, kind: st
     wait_s=...) or ("series_over").
     """
     with services.act(who, "visit.ask_measurement", subject_of(services, visit_id)) as tx:
-        visit, step = _ready_step(services, tx, visit_id, kind)
-        step.state, step.asked_at = "asked", services.clock()
-        body = {"visit_id": str(visit.id), "meter": kind, "ordinal": step.ordinal}
-        branches.order_gateway(services, tx, visit.branch_id, "take_series", body)
-        services.publish(tx, MeasurementAsked(visit.id, visit.branch_id, kind, step.ordinal, step.asked_at))
-        return step.ordinal
+        return _ask(services, tx, visit_id, kind)
+
+
+def _ask(services: Services, tx: Session, visit_id: UUID, kind: str) -> int:
+    visit, step = _ready_step(services, tx, visit_id, kind)
+    step.state, step.asked_at = "asked", services.clock()
+    body = {"visit_id": str(visit.id), "meter": kind, "ordinal": step.ordinal}
+    branches.order_gateway(services, tx, visit.branch_id, "take_series", body)
+    services.publish(tx, MeasurementAsked(visit.id, visit.branch_id, kind, step.ordinal, step.asked_at))
+    return step.ordinal
 
 
 def _ready_step(services: Services, tx: Session, visit_id: UUID, kind: str) -> tuple[Visit, SeriesStep]:
@@ -193,13 +205,17 @@ def simulate(
     services: Services, who: Principal, visit_id: UUID, kind: str, values: dict[str, Any] | None = None,
     fault: str | None = None,
 ) -> None:  # fmt: skip
-    """Let the branch's simulated meter measure now; a demo deployment only."""
+    """Let the branch's simulated meter measure now; a demo deployment only. Raises Conflict as ask_measurement does, or
+    "no_gateway"; then nothing is asked.
+    """
     if not services.demo:
         raise NotFound("no_such_page")
     if fault is not None and fault not in FAULTS:
         raise Invalid(fields={"fault": "invalid"})
-    ask_measurement(services, who, visit_id, kind)
-    with services.act(who, "visit.simulate", subject_of(services, visit_id)) as tx:
+    subject = subject_of(services, visit_id)
+    with services.act(who, "visit.ask_measurement", subject) as tx:
+        services.allow(tx, who, "visit.simulate", subject)
+        _ask(services, tx, visit_id, kind)
         visit = _living(tx, visit_id)
         body = {"meter": kind, "values": values, "fault": fault}
         if branches.order_gateway(services, tx, visit.branch_id, "simulate", body) is None:
@@ -245,7 +261,9 @@ def _space_the_next(tx: Session, services: Services, visit_id: UUID, kind: str, 
 
 
 def skip_step(services: Services, who: Principal, visit_id: UUID, kind: str) -> None:
-    """Leave out the rest of one kind, e.g. because the patient cannot bear the cuff."""
+    """Leave out the rest of one kind, e.g. because the patient cannot bear the cuff. Raises Invalid."""
+    if kind not in METER_KINDS:
+        raise Invalid(fields={"kind": "required"})
     with services.act(who, "visit.ask_measurement", subject_of(services, visit_id)) as tx:
         _living(tx, visit_id)
         for step in tx.scalars(select(SeriesStep).where(SeriesStep.visit_id == visit_id, SeriesStep.kind == kind)):

@@ -77,7 +77,11 @@ def finish(visit_id: UUID) -> ResponseReturnValue:
 @guard("visit.close")
 def close(visit_id: UUID) -> ResponseReturnValue:
     """End the visit."""
-    service.close_visit(services(), who(), visit_id)
+    try:
+        service.close_visit(services(), who(), visit_id)
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        return redirect(url_for("counter.desk"))
     flash("The visit is closed. Thank the patient and wipe the cuff.", "success")
     return redirect(url_for("counter.desk"))
 
@@ -85,8 +89,9 @@ def close(visit_id: UUID) -> ResponseReturnValue:
 def _step(visit_id: UUID, work: Any) -> ResponseReturnValue:
     try:
         work(request.form.get("kind", ""))
-    except Conflict as error:
-        flash(words.say_code(error.code, **error.facts), "warn")
+    except (Conflict, Invalid) as error:
+        code = next(iter(error.fields.values()), error.code) if isinstance(error, Invalid) else error.code
+        flash(words.say_code(code, **error.facts), "warn")
     return redirect(url_for("counter.visit", visit_id=visit_id))
 
 
@@ -98,7 +103,7 @@ def _answers() -> tuple[dict[str, Any], dict[str, str]]:
             faults[f"symptom-{symptom}"] = "required"
     if form.get("fasting") not in ("yes", "no", "unknown"):
         faults["fasting"] = "required"
-    answers = {
+    answers: dict[str, Any] = {
         "symptoms": [symptom for symptom in rules.SYMPTOMS if form.get(f"symptom-{symptom}") == "yes"],
         "fasting": {"yes": True, "no": False}.get(form.get("fasting", "")),
         "known_hypertension": {"yes": True, "no": False}.get(form.get("known_hypertension", "")),
@@ -106,13 +111,12 @@ def _answers() -> tuple[dict[str, Any], dict[str, str]]:
         "cuff": form.get("cuff", ""),
         **{name: form.get(name, "").strip() for name in ("question", "medicines", "allergies")},
     }
-    # A red flag is never held up by a question that was left open.
-    if rules.is_red_flag(answers["symptoms"]):
-        answers["arm"], answers["cuff"] = answers["arm"] or "left", answers["cuff"] or "medium"
-        faults = {}
-    else:
-        faults |= {name: code for name, code in rules.answer_faults(answers).items() if name not in faults}
-    return answers, faults
+    found = rules.answer_faults(answers) | faults
+    if not rules.is_red_flag(answers["symptoms"]):
+        return answers, found
+    # A red flag is never held up by a question that was left open, nor by a text that is too long.
+    return answers | {name: answers[name][: rules.TEXT_MAX] if code == "too_long" else ""
+                      for name, code in found.items() if name in answers}, {}  # fmt: skip
 
 
 def _questions(visit_id: UUID, answers: dict[str, Any], faults: dict[str, str]) -> str:

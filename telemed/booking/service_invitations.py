@@ -1,0 +1,117 @@
+"""Use cases of the call list: whom to call, and how each call ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from telemed.access.relations import Principal, Subject
+from telemed.booking import rules
+from telemed.booking.events import InvitationAnswered, PatientInvited
+from telemed.booking.models import Invitation
+from telemed.errors import Conflict, Invalid, NotFound
+from telemed.ids import new_id
+from telemed.patients import service as patients
+from telemed.services import Services
+
+
+@dataclass(frozen=True)
+class InvitationView:
+    """A patient to be called."""
+
+    id: UUID
+    patient_id: UUID
+    patient_name: str
+    phone: str
+    reason: str
+    attempts: int
+    outcome: str | None
+    refusal: str | None
+    rests: bool
+
+
+def invite(services: Services, who: Principal, patient_id: UUID, reason: str, invitation_id: UUID | None = None) -> UUID:
+    """Put a patient on the call list of the home branch; the same id twice is one invitation. Raises
+    Conflict("invitation_id_used") when the id belongs to another patient's.
+    """
+    if reason not in rules.REASONS:
+        raise Invalid(fields={"reason": "required"})
+    subject = patients.subject_of(services, patient_id)
+    with services.act(who, "invitation.create", subject) as tx:
+        known = tx.get(Invitation, invitation_id) if invitation_id else None
+        if known is not None:
+            if known.patient_id != patient_id:
+                raise Conflict("invitation_id_used")
+            return known.id
+        assert who.id is not None
+        assert subject.branch_id is not None
+        now = services.clock()
+        row = Invitation(
+            id=invitation_id or new_id(), patient_id=patient_id, branch_id=subject.branch_id, reason=reason,
+            created_at=now, created_by=who.id, attempts=0,
+        )  # fmt: skip
+        tx.add(row)
+        services.publish(tx, PatientInvited(row.id, patient_id, row.branch_id, now))
+        return row.id
+
+
+def invitations(services: Services, who: Principal) -> list[InvitationView]:
+    """Return the branch's call list with names and phones, those still to be called first; audited."""
+    with services.act(who, "invitation.list", Subject(branch_id=who.branch_id, region_id=None)) as tx:
+        rows = tx.scalars(
+            select(Invitation).where(Invitation.branch_id == who.branch_id).order_by(Invitation.created_at).limit(200)
+        ).all()
+        views = [
+            InvitationView(
+                row.id, row.patient_id, patients.name_of(services, tx, row.patient_id),
+                patients.contact_of(services, tx, row.patient_id).get("phone", ""), row.reason, row.attempts,
+                row.outcome, row.refusal, rules.rests(row.attempts, row.outcome),
+            )
+            for row in rows
+        ]  # fmt: skip
+    return sorted(views, key=lambda view: view.rests)
+
+
+def answer_invitation(
+    services: Services, who: Principal, invitation_id: UUID, outcome: str, refusal: str | None = None
+) -> None:
+    """Record how a call ended: refused with a reason, or not reached (three times, then it rests). `booked` is recorded
+    by the booking itself.
+    """
+    if outcome not in ("refused", "not_reached"):
+        raise Invalid(fields={"outcome": "required"})
+    if outcome == "refused" and refusal not in rules.REFUSALS:
+        raise Invalid(fields={"refusal": "required"})
+    with services.db.read() as tx:
+        row = tx.get(Invitation, invitation_id)
+        if row is None:
+            raise NotFound()
+        subject = Subject(patient_id=row.patient_id, branch_id=row.branch_id)
+    with services.act(who, "invitation.answer", subject) as tx:
+        row = tx.get(Invitation, invitation_id, with_for_update=True)
+        assert row is not None
+        if rules.rests(row.attempts, row.outcome):
+            raise Conflict("invitation_over")
+        _answer(services, tx, row, outcome, refusal if outcome == "refused" else None)
+
+
+def invitation_for(tx: Session, invitation_id: UUID | None, patient_id: UUID) -> UUID | None:
+    """Return the id if it is an invitation of this patient, else None."""
+    row = tx.get(Invitation, invitation_id) if invitation_id else None
+    return row.id if row is not None and row.patient_id == patient_id else None
+
+
+def note_booked(services: Services, tx: Session, invitation_id: UUID | None) -> None:
+    """Record that a call ended with a booking; inside the booking's transaction."""
+    row = tx.get(Invitation, invitation_id) if invitation_id else None
+    if row is not None and row.outcome != "booked":
+        _answer(services, tx, row, "booked", None)
+
+
+def _answer(services: Services, tx: Session, row: Invitation, outcome: str, refusal: str | None) -> None:
+    row.attempts += 1
+    row.outcome, row.refusal, row.outcome_at = outcome, refusal, services.clock()
+    services.publish(tx, InvitationAnswered(row.id, row.branch_id, outcome, row.outcome_at))

@@ -1,0 +1,170 @@
+"""Use cases of the roster, and the search for stretches in which doctor, corner and kit are all free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import and_, not_, select
+from sqlalchemy.orm import Session
+
+from telemed.access.relations import Principal, Subject
+from telemed.booking import rules
+from telemed.booking.models import Booking, Doctor, Occupancy, Shift
+from telemed.branches import service as branches
+from telemed.branches.models import Branch, Corner, Kit
+from telemed.errors import Conflict, Invalid, NotFound
+from telemed.ids import new_id
+from telemed.services import Services
+
+SEARCH_DAYS_MAX = 60
+SLOTS_SHOWN = 60
+
+
+# --- roster -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ShiftView:
+    """A doctor's hours."""
+
+    id: UUID
+    doctor_name: str
+    starts_at: datetime
+    ends_at: datetime
+    slot_minutes: int
+
+
+def roster(services: Services, who: Principal) -> list[ShiftView]:
+    """Return the coming shifts: a doctor's own, a coordinator's region's."""
+    with services.look(who, "roster.read", Subject(region_id=who.region_id)) as tx:
+        query = select(Shift, Doctor).join(Doctor, Doctor.id == Shift.doctor_id).where(Shift.ends_at > services.clock())
+        query = query.where(Doctor.id == who.id) if who.role == "doctor" else query.where(Doctor.region_id == who.region_id)
+        rows = tx.execute(query.order_by(Shift.starts_at).limit(100)).all()
+        return [ShiftView(s.id, d.display_name, s.starts_at, s.ends_at, s.slot_minutes) for s, d in rows]
+
+
+def add_shift(
+    services: Services, who: Principal, doctor_id: UUID, starts_at: datetime, ends_at: datetime, slot_minutes: int
+) -> UUID:
+    """Put a doctor on duty. Raises Invalid."""
+    if not starts_at < ends_at <= starts_at + timedelta(hours=16) or slot_minutes not in (10, 15, 20, 30):
+        raise Invalid(fields={"starts_at": "period_invalid"})
+    with services.act(who, "roster.edit", Subject(region_id=who.region_id)) as tx:
+        doctor = tx.get(Doctor, doctor_id)
+        if doctor is None or doctor.region_id != who.region_id:
+            raise NotFound()
+        row = Shift(
+            id=new_id(), doctor_id=doctor_id, starts_at=starts_at, ends_at=ends_at, slot_minutes=slot_minutes
+        )  # fmt: skip
+        tx.add(row)
+        return row.id
+
+
+# --- free slots ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A stretch in which doctor, corner and kit are all free."""
+
+    doctor_id: UUID
+    doctor_name: str
+    specialty: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+def free_slots(
+    services: Services, who: Principal, branch_id: UUID, from_day: date | None = None, days: int = 14
+) -> list[Slot]:
+    """Return the next free slots of a branch within its opening hours, at least ten minutes ahead."""
+    if not 1 <= days <= SEARCH_DAYS_MAX:
+        raise Invalid(fields={"days": "period_invalid"})
+    with services.look(who, "booking.search", Subject(branch_id=branch_id)) as tx:
+        branch = branches.branch_of(tx, branch_id)
+        now = services.clock()
+        earliest = now + rules.NOTICE
+        if from_day is not None:
+            earliest = max(earliest, datetime.combine(from_day, time.min, ZoneInfo(branch.zone)))
+        return _free(tx, branch, earliest, earliest + timedelta(days=days), now)
+
+
+def _free(tx: Session, branch: Branch, earliest: datetime, latest: datetime, now: datetime) -> list[Slot]:
+    places = places_of(tx, branch.id)
+    rows = tx.execute(
+        select(Shift, Doctor)
+        .join(Doctor, Doctor.id == Shift.doctor_id)
+        .where(Doctor.region_id == branch.region_id, Shift.ends_at > earliest, Shift.starts_at < latest)
+        .order_by(Shift.starts_at)
+    ).all()
+    taken = _taken(tx, {*places, *(doctor.id for _shift, doctor in rows)}, rules.cells(earliest, latest), now)
+    found = [
+        Slot(doctor.id, doctor.display_name, doctor.specialty, begins, ends)
+        for shift, doctor in rows
+        for begins, ends in rules.slots(shift.starts_at, shift.ends_at, shift.slot_minutes)
+        if earliest <= begins < latest
+        and is_open_for(branch, begins, ends)
+        and rules.is_free(taken, (*places, doctor.id), begins, ends)
+    ]
+    return sorted(found, key=lambda slot: slot.starts_at)[:SLOTS_SHOWN]
+
+
+def _taken(tx: Session, resources: Iterable[UUID], span: range, now: datetime) -> set[tuple[UUID, int]]:
+    """Return the taken cells; a hold that is over takes none, although a job has still to clear it away."""
+    rows = tx.execute(
+        select(Occupancy.resource_id, Occupancy.cell)
+        .join(Booking, Booking.id == Occupancy.booking_id)
+        .where(
+            Occupancy.resource_id.in_(resources), Occupancy.cell >= span.start, Occupancy.cell < span.stop,
+            not_(and_(Booking.status == "held", Booking.hold_until <= now)),
+        )
+    )  # fmt: skip
+    return {(row.resource_id, row.cell) for row in rows}
+
+
+def is_open_for(branch: Branch, begins: datetime, ends: datetime) -> bool:
+    """Tell whether a branch is open from the first to the last minute of a stretch."""
+    return branches.is_open_at(branch, begins) and branches.is_open_at(branch, ends - timedelta(minutes=1))
+
+
+def places_of(tx: Session, branch_id: UUID) -> tuple[UUID, UUID]:
+    """Return corner and kit of a branch. Raises Conflict("no_corner")."""
+    corner = tx.scalar(select(Corner.id).where(Corner.branch_id == branch_id).limit(1))
+    kit = tx.scalar(select(Kit.id).where(Kit.branch_id == branch_id).limit(1))
+    if corner is None or kit is None:
+        raise Conflict("no_corner")
+    return corner, kit
+
+
+def slot_end(services: Services, tx: Session, branch: Branch, doctor_id: UUID, starts_at: datetime) -> datetime:
+    """Return when the doctor's slot that begins then is over: the same slots, notice and opening hours as in the
+    search. Raises Invalid when there is no such slot.
+    """
+    doctor = tx.get(Doctor, doctor_id)
+    if doctor is None or doctor.region_id != branch.region_id:
+        raise NotFound()
+    if starts_at < services.clock() + rules.NOTICE:
+        raise Invalid(fields={"starts_at": "too_soon"})
+    for shift in tx.scalars(
+        select(Shift).where(Shift.doctor_id == doctor_id, Shift.starts_at <= starts_at, Shift.ends_at > starts_at)
+    ):
+        for begins, ends in rules.slots(shift.starts_at, shift.ends_at, shift.slot_minutes):
+            if begins == starts_at and is_open_for(branch, begins, ends):
+                return ends
+    raise Invalid(fields={"starts_at": "no_such_slot"})
+
+
+def doctors_now(tx: Session, branch: Branch, now: datetime) -> list[tuple[UUID, datetime]]:
+    """Return each doctor of the region whose shift has room for one more slot from now on, and when it would end."""
+    rows = tx.execute(
+        select(Shift, Doctor)
+        .join(Doctor, Doctor.id == Shift.doctor_id)
+        .where(Doctor.region_id == branch.region_id, Shift.starts_at <= now, Shift.ends_at > now)
+        .order_by(Doctor.display_name, Shift.starts_at)
+    )
+    ends = ((doctor.id, now + timedelta(minutes=shift.slot_minutes), shift.ends_at) for shift, doctor in rows)
+    return [(doctor_id, end) for doctor_id, end, shift_ends in ends if end <= shift_ends]
