@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -24,41 +23,11 @@ from telemed.readings import service as readings
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
+from tests.consultation.conftest import SECOND
 from tests.make import Hands
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
 NOTE = {"complaint": "головная боль", "findings": "", "assessment": "ГБ II", "plan": "контроль"}
-SECOND = cast.Person("vera2", "doctor", "Валентина Морозова", None, cast.LAKE)
-
-
-@pytest.fixture
-def second(hands: Hands) -> Principal:
-    """A second doctor of the Lake region."""
-    with hands.services.db.write() as tx:
-        hands._account(tx, SECOND, "-")
-    return SECOND.who
-
-
-@pytest.fixture
-def queue_up(services: Services, hands: Hands) -> Callable[..., UUID]:
-    """Put a villager's case into the queue."""
-
-    def queue_up(villager: cast.Villager = cast.MARIA, level: str = "YELLOW", **more: Any) -> UUID:
-        visit = hands.visit(villager, state="ready", **more)
-        with services.db.write() as tx:
-            case_id = service.queue_case(services, tx, visit, level)
-        assert case_id is not None
-        return case_id
-
-    return queue_up
-
-
-@pytest.fixture
-def case(queue_up: Callable[..., UUID], services: Services) -> UUID:
-    """Maria's case, taken by Vera."""
-    case_id = queue_up()
-    service.take(services, cast.VERA.who, case_id)
-    return case_id
 
 
 def state(services: Services, case_id: UUID) -> str:
@@ -418,87 +387,6 @@ def test_the_chat_is_closed_to_outsiders(services: Services, case: UUID, hands: 
         tx.execute(update(Visit).values(state="closed"))
     with pytest.raises(NotFound):
         service_call.messages(services, cast.ANNA.who, case)
-
-
-# --- pages and JSON -----------------------------------------------------------------------------------------------
-
-
-def test_the_note_is_saved_by_script_and_by_form(sign_in: SignIn, services: Services, case: UUID) -> None:
-    vera = sign_in(cast.VERA)
-    saved = vera.post(f"/api/v1/consultations/{case}/note", json={"base_revision": 0, "note": NOTE})
-    stale = vera.post(f"/api/v1/consultations/{case}/note", json={"base_revision": 0, "note": NOTE})
-    formed = vera.post(f"/consultations/{case}/note", data={**NOTE, "base_revision": "1"})
-
-    assert saved.get_json()["revision"] == 1
-    assert (stale.status_code, stale.get_json()["error"], stale.get_json()["revision"]) == (409, "note_changed", 1)
-    assert formed.status_code == 302
-    assert service.read_note(services, cast.VERA.who, case)[1] == 2
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {}, {"base_revision": -1, "note": {}}, {"base_revision": "x", "note": {}}, {"base_revision": 0, "note": []},
-        {"base_revision": 0, "note": {"plan": 5}}, {"base_revision": 0, "note": dict.fromkeys("abcde", "")},
-        {"base_revision": 0, "note": {"plan": "x" * 4001}}, {"base_revision": 0, "note": {}, "joke": 1}, [], "x",
-    ],
-)  # fmt: skip
-def test_a_bad_note_is_refused(sign_in: SignIn, case: UUID, body: Any) -> None:
-    response = sign_in(cast.VERA).post(f"/api/v1/consultations/{case}/note", json=body)
-
-    assert response.status_code == 422
-    assert response.get_json()["request_id"]
-
-
-@pytest.mark.parametrize(
-    "body", [{}, {"message_id": "x", "text": "a"}, {"message_id": str(UUID(int=1)), "text": ""},
-             {"message_id": str(UUID(int=1)), "text": "   "}, {"message_id": str(UUID(int=1)), "text": "x" * 501},
-             {"message_id": str(UUID(int=1)), "text": ["x"]}],
-)  # fmt: skip
-def test_a_bad_line_of_chat_is_refused(sign_in: SignIn, case: UUID, body: Any) -> None:
-    assert sign_in(cast.ANNA).post(f"/api/v1/consultations/{case}/messages", json=body).status_code == 422
-
-
-def test_the_chat_over_json(sign_in: SignIn, case: UUID) -> None:
-    path, line = f"/api/v1/consultations/{case}/messages", {"message_id": str(new_id()), "text": "Здравствуйте"}
-    anna = sign_in(cast.ANNA)
-    assert [anna.post(path, json=line).get_json() for _ in range(2)] == [{"id": line["message_id"]}] * 2
-
-    [message] = sign_in(cast.VERA).get(path).get_json()["messages"]
-    assert (message["role"], message["text"]) == ("clerk", "Здравствуйте")
-    assert sign_in(cast.BORIS).get(path).status_code == 404
-    assert sign_in(cast.GALINA).get(path).status_code == 403
-    assert sign_in(cast.BORIS).post(path, json=line).status_code == 404
-
-
-def test_the_doctors_way_over_plain_forms(
-    sign_in: SignIn, services: Services, queue_up: Callable[..., UUID], second: Principal
-) -> None:
-    case_id, vera, other = queue_up(), sign_in(cast.VERA), sign_in(SECOND)
-    path = f"/consultations/{case_id}"
-    assert vera.post(f"{path}/take").location.endswith(f"/doctor/cases/{case_id}")
-    assert other.post(f"{path}/take").location.endswith("/doctor")
-    assert other.post(f"{path}/end", data={"outcome": "treated"}).status_code == 404
-    assert "#note" in vera.post(f"{path}/end", data={"outcome": ""}).location
-    assert "#note" in vera.post(f"{path}/end", data={"outcome": "treated"}).location
-    assert vera.post(f"{path}/note", data={**NOTE, "base_revision": "one"}).status_code == 302
-    assert vera.post(f"{path}/note", data={**NOTE, "base_revision": "77"}).status_code == 302
-    assert vera.post(f"{path}/note", data={**NOTE, "plan": "x" * 5000, "base_revision": "1"}).status_code == 302
-    assert vera.post(f"{path}/end", data={"outcome": "treated"}).location.endswith("/doctor")
-
-    assert state(services, case_id) == "ended"
-    assert vera.post(f"{path}/give-back").status_code == 302
-    assert vera.post(f"{path}/end", data={"outcome": "referred"}).status_code == 302
-    assert sign_in(cast.ANNA).post(f"{path}/take").status_code == 403
-
-
-def test_the_line_check_says_when_the_media_process_is_away(sign_in: SignIn) -> None:
-    anna = sign_in(cast.ANNA)
-    offer = anna.post("/api/v1/line-checks", json={"check_id": str(new_id()), "sdp": "v=0"})
-
-    assert (offer.status_code, offer.get_json()["error"]) == (503, "media_unavailable")
-    assert anna.post("/api/v1/line-checks", json={"check_id": "x"}).status_code == 422
-    assert sign_in(cast.GALINA).post("/api/v1/line-checks", json={}).status_code == 403
 
 
 def test_refusals_are_in_the_audit(services: Services, case: UUID) -> None:
