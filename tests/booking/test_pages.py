@@ -1,0 +1,177 @@
+"""Booking's pages: what a clerk clicks, and what happens to bad input, foreign ids and other roles."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from telemed.booking import service
+from telemed.clock import iso
+from telemed.ids import new_id
+from tests import cast
+
+SOON = cast.NOON + timedelta(minutes=30)
+
+
+@pytest.fixture(autouse=True)
+def shift(hands):
+    return hands.shift()
+
+
+@pytest.fixture
+def anna(sign_in):
+    return sign_in(cast.ANNA)
+
+
+def form(**more):
+    return {"patient_id": cast.MARIA.id, "doctor_id": cast.VERA.id, "starts_at": iso(SOON), **more}
+
+
+def test_a_clerk_books_a_time_that_the_page_offers(services, anna):
+    page = anna.get(f"/booking/slots?patient_id={cast.MARIA.id}")
+    first = page.text.split('class="slot-list"')[1].split("</form>")[0]
+    offered = dict(re.findall(r'name="([a-z_]+)" value="([^"]*)"', first))
+    answer = anna.post("/booking", data=offered)
+
+    assert answer.location == "/day?date=2026-11-23"
+    assert "Ёлкина" in anna.get(answer.location).text
+    assert anna.post("/booking", data=offered).status_code == 302, "the same form twice is no mistake"
+    assert len(service.day_list(services, cast.ANNA.who, cast.OZERKI)) == 1
+
+
+def test_a_taken_time_shows_the_next_free_ones(anna):
+    anna.post("/booking", data=form())
+    page = anna.post("/booking", data=form(patient_id=cast.IVAN.id))
+
+    assert page.status_code == 409
+    assert "Somebody was faster" in page.text
+    assert 'class="slot-list"' in page.text
+
+
+def test_a_booking_is_moved_and_cancelled_from_the_day_list(services, anna):
+    anna.post("/booking", data=form())
+    entry = service.day_list(services, cast.ANNA.who, cast.OZERKI)[0]
+    later = iso(SOON + timedelta(minutes=30))
+    anna.post("/booking", data=form(starts_at=later, move=entry.id, version=1))
+    assert iso(service.day_list(services, cast.ANNA.who, cast.OZERKI)[0].starts_at) == later
+    stale = anna.post(f"/booking/{entry.id}/cancel", data={"version": 1}, follow_redirects=True)
+    assert "changed meanwhile" in stale.text
+    anna.post(f"/booking/{entry.id}/cancel", data={"version": 2})
+
+    assert service.day_list(services, cast.ANNA.who, cast.OZERKI) == []
+
+
+def test_just_after_midnight_the_clerk_lands_on_the_day_that_was_booked(services, anna, hands, clock):
+    """In Moscow 00:30 is a new day; in UTC it is still the old one."""
+    clock.now = cast.NOON.replace(hour=21, minute=30)
+
+    assert "date=2026-11-25" in anna.get("/day").text, "the next day after the branch's today"
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"patient_id": ""}, 404),
+        ({"patient_id": "nobody"}, 404),
+        ({"patient_id": new_id()}, 404),
+        ({"doctor_id": "x" * 5000}, 404),
+        ({"doctor_id": new_id()}, 404),
+        ({"doctor_id": cast.GLEB.id}, 404),
+        ({"starts_at": ""}, 422),
+        ({"starts_at": "tomorrow"}, 422),
+        ({"starts_at": "2026-11-23T09:30:00"}, 422),
+        ({"starts_at": iso(cast.NOON - timedelta(days=1))}, 422),
+        ({"starts_at": "9999-12-31T23:59:59.000Z"}, 422),
+        ({"starts_at": "0001-01-01T00:00:00.000Z"}, 422),
+        ({"move": new_id(), "version": "1"}, 404),
+    ],
+)
+def test_a_form_that_makes_no_sense_books_nothing(services, anna, change, status):
+    assert anna.post("/booking", data=form(**change)).status_code == status
+    assert service.day_list(services, cast.ANNA.who, cast.OZERKI) == []
+
+
+@pytest.mark.parametrize("version", ["", "0", "-1", "one", "9" * 40, "²"])
+def test_a_move_with_a_wrong_version_changes_nothing(services, anna, version):
+    anna.post("/booking", data=form())
+    entry = service.day_list(services, cast.ANNA.who, cast.OZERKI)[0]
+    later = form(starts_at=iso(SOON + timedelta(minutes=30)), move=entry.id, version=version)
+
+    assert anna.post("/booking", data=later).status_code == 409
+    assert service.day_list(services, cast.ANNA.who, cast.OZERKI)[0].starts_at == SOON
+
+
+@pytest.mark.parametrize("day", ["", "yesterday", "2026-02-30", "0001-01-01", "9999-12-31", "20261123"])
+def test_a_day_that_is_none_is_today(anna, day):
+    assert anna.get(f"/day?date={day}").status_code == 200
+    assert anna.get(f"/booking/slots?patient_id={cast.MARIA.id}&date={day}").status_code == 200
+
+
+def test_a_patient_is_put_on_the_call_list_once_per_page(anna):
+    data = {"patient_id": cast.MARIA.id, "reason": "diabetes", "id": str(new_id())}
+    for _ in range(2):
+        assert anna.post("/invitations", data=data).status_code == 302
+
+    assert anna.get("/invitations").text.count(cast.MARIA.phone) == 2  # the link and its text, one case
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [({"reason": "diabetes"}, 404), ({"patient_id": new_id(), "reason": "diabetes"}, 404),
+     ({"patient_id": cast.MARIA.id}, 422), ({"patient_id": cast.PELAGEYA.id, "reason": "diabetes"}, 404)],
+)  # fmt: skip
+def test_a_wrong_invitation_is_refused(services, anna, data, status):
+    assert anna.post("/invitations", data=data).status_code == status
+    assert service.invitations(services, cast.ANNA.who) == []
+
+
+def test_a_refusal_without_a_reason_is_asked_again(services, anna):
+    invitation = service.invite(services, cast.ANNA.who, cast.MARIA.id, "check_up")
+    page = anna.post(f"/invitations/{invitation}/answer", data={"outcome": "refused"}, follow_redirects=True)
+
+    assert "Choose why the patient refused." in page.text
+    assert service.invitations(services, cast.ANNA.who)[0].attempts == 0
+
+
+def test_an_answered_invitation_stays_answered(services, anna):
+    invitation = service.invite(services, cast.ANNA.who, cast.MARIA.id, "check_up")
+    data = {"outcome": "refused", "refusal": "no_time"}
+    anna.post(f"/invitations/{invitation}/answer", data=data)
+    page = anna.post(f"/invitations/{invitation}/answer", data=data, follow_redirects=True)
+
+    assert "answered already" in page.text
+    assert service.invitations(services, cast.ANNA.who)[0].attempts == 1
+
+
+PAGES = ["/day", "/invitations", f"/booking/slots?patient_id={cast.MARIA.id}"]
+
+
+@pytest.mark.parametrize("url", PAGES)
+@pytest.mark.parametrize("person", [cast.VERA, cast.FEDOR, cast.OLEG, cast.MARIA])
+def test_pages_of_the_counter_are_for_clerks(sign_in, anna, url, person):
+    assert anna.get(url).status_code == 200
+    assert sign_in(person).get(url).status_code == 403
+
+
+def test_another_branchs_clerk_books_nobody_here_and_cancels_nothing(services, sign_in, anna):
+    anna.post("/booking", data=form())
+    entry = service.day_list(services, cast.ANNA.who, cast.OZERKI)[0]
+    boris = sign_in(cast.BORIS)
+
+    assert boris.post(f"/booking/{entry.id}/cancel", data={"version": 1}).status_code == 404
+    assert boris.post("/booking", data=form(move=entry.id, version=1)).status_code == 404
+    assert "Ёлкина" not in boris.get("/day").text
+    assert service.day_list(services, cast.ANNA.who, cast.OZERKI)[0].status == "booked"
+
+
+@pytest.mark.parametrize("lang", ["ru", "be", "en"])
+def test_empty_pages_say_what_to_do(sign_in, lang):
+    anna, galina = sign_in(cast.ANNA), sign_in(cast.GALINA)
+    anna.set_cookie("lang", lang)
+    galina.set_cookie("lang", lang)
+
+    assert "/invitations" in anna.get("/day?date=2026-12-24").text.split("<main")[1]
+    assert "/patients" in anna.get("/invitations").text.split("<main")[1]
+    assert galina.get("/roster").status_code == 200
