@@ -63,11 +63,11 @@ def test_a_booking_is_moved_and_cancelled_from_the_day_list(services, anna):
     assert service.day_list(services, cast.ANNA.who, cast.OZERKI) == []
 
 
-def test_just_after_midnight_the_clerk_lands_on_the_day_that_was_booked(services, anna, hands, clock):
+def test_just_after_midnight_the_clerk_finds_the_branchs_new_day(sign_in, clock):
     """In Moscow 00:30 is a new day; in UTC it is still the old one."""
     clock.now = cast.NOON.replace(hour=21, minute=30)
 
-    assert "date=2026-11-25" in anna.get("/day").text, "the next day after the branch's today"
+    assert "date=2026-11-25" in sign_in(cast.ANNA).get("/day").text, "the next day after the branch's today"
 
 
 @pytest.mark.parametrize(
