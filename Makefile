@@ -14,8 +14,6 @@ help: ## Print this list
 run: export TELEMED_DEMO := 1
 run: ## Set up, seed the demo region, start everything; Ctrl-C stops it
 	@$(SETUP)
-	@$(PY) app.py migrate
-	@$(PY) app.py demo
 	@exec $(PY) app.py up
 
 test: ## Set up with test tools, then run all tests with a real browser

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     demo_.add_argument("--branches", type=int, default=12)
     demo_.add_argument("--patients", type=int, default=40, help="patients per branch")
     demo_.add_argument("--seed", type=int, default=1)
-    add("up", up, "Start everything of a demo in the foreground: server, media, gateway, simulated meters.")
+    add("up", up, "Prepare a demo and start all of it in the foreground: server, media, gateway, simulated meters.")
     add("serve", serve, "Start the server (and the media process, unless TELEMED_MEDIA_URL is set).")
     add("work", work, "Run background jobs in a process of their own (PostgreSQL).")
     media_ = add("media", media, "Start the media process.")

@@ -1,4 +1,7 @@
-"""Start everything of a demo in the foreground under one Ctrl-C: server (with media), simulated meters, gateway."""
+"""Start everything of a demo in the foreground under one Ctrl-C: server (with media), simulated meters, gateway.
+
+Migrating and seeding happen here too, in this process: each Python that starts costs more than either takes.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from telemed.admin import join_code_for_demo
+from telemed.admin import join_code_for_demo, migrate
 from telemed.bootstrap import ROOT
+from telemed.demo import seed
 from telemed.errors import StartRefused
 from telemed.settings import Settings
 
@@ -100,8 +104,11 @@ def up(settings: Settings, *, say: Callable[[str], None] = print) -> int:
         raise StartRefused("`up` runs the demo; set TELEMED_DEMO=1, or start `serve` for a real deployment.")
     environment = {**os.environ, "TELEMED_DATA_DIR": str(settings.data_dir), "TELEMED_RADIO": "simulated"}
     together = Together(environment, settings.data_dir / "log")
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell may have told us to ignore Ctrl-C; we do not
+        signal.signal(number, _interrupt)
     try:
+        migrate(settings)
+        seed(settings)
         url = start_all(settings, together, say)
         say(welcome(url, together.logs))
         return _watch(together, say)
@@ -117,12 +124,11 @@ def up(settings: Settings, *, say: Callable[[str], None] = print) -> int:
 def start_all(settings: Settings, together: Together, say: Callable[[str], None]) -> str:
     """Start server, meters and gateway; return the server's address."""
     code = None if (settings.data_dir / "gateway" / "identity.json").exists() else join_code_for_demo(settings)
-    say("Starting the server ...")
+    say("Starting server, media and simulated meters ...")
     together.start("server", "app.py", "serve")
+    together.start("meters", "-m", "devices", "simulate")
     url = str(together.wait_for(settings.server_dir / "run.json", "server")["url"])
     together.environment["TELEMED_SERVER_URL"] = url
-    say("Starting the simulated meters ...")
-    together.start("meters", "-m", "devices", "simulate")
     together.wait_for(settings.data_dir / "meters" / "run.json", "meters")
     if code is not None and together.run("-m", "devices", "join", url, code) != 0:
         raise StartRefused("The gateway could not join; its message stands above.")
