@@ -15,6 +15,7 @@ from telemed.booking.models import Invitation
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import service as patients
+from telemed.patients.models import Patient
 from telemed.services import Services
 
 
@@ -34,28 +35,43 @@ class InvitationView:
 
 
 def invite(services: Services, who: Principal, patient_id: UUID, reason: str, invitation_id: UUID | None = None) -> UUID:
-    """Put a patient on the call list of the home branch; the same id twice is one invitation. Raises
-    Conflict("invitation_id_used") when the id belongs to another patient's.
+    """Put a patient on the call list of the home branch, once: the same id, or a call that is still to be made, is the
+    same invitation. Raises Conflict("invitation_id_used") when the id belongs to another patient's.
     """
     if reason not in rules.REASONS:
         raise Invalid(fields={"reason": "required"})
     subject = patients.subject_of(services, patient_id)
     with services.act(who, "invitation.create", subject) as tx:
+        # The patient's row is the queue for two presses of the button at the same moment.
+        tx.get(Patient, patient_id, with_for_update=True)
         known = tx.get(Invitation, invitation_id) if invitation_id else None
+        if known is not None and known.patient_id != patient_id:
+            raise Conflict("invitation_id_used")
+        known = known or _open_invitation(tx, patient_id)
         if known is not None:
-            if known.patient_id != patient_id:
-                raise Conflict("invitation_id_used")
             return known.id
-        assert who.id is not None
-        assert subject.branch_id is not None
-        now = services.clock()
-        row = Invitation(
-            id=invitation_id or new_id(), patient_id=patient_id, branch_id=subject.branch_id, reason=reason,
-            created_at=now, created_by=who.id, attempts=0,
-        )  # fmt: skip
-        tx.add(row)
-        services.publish(tx, PatientInvited(row.id, patient_id, row.branch_id, now))
-        return row.id
+        return _new_invitation(services, tx, who, subject, reason, invitation_id or new_id())
+
+
+def _open_invitation(tx: Session, patient_id: UUID) -> Invitation | None:
+    rows = tx.scalars(select(Invitation).where(Invitation.patient_id == patient_id))
+    return next((row for row in rows if not rules.rests(row.attempts, row.outcome)), None)
+
+
+def _new_invitation(
+    services: Services, tx: Session, who: Principal, subject: Subject, reason: str, invitation_id: UUID
+) -> UUID:
+    assert who.id is not None
+    assert subject.patient_id is not None
+    assert subject.branch_id is not None
+    now = services.clock()
+    row = Invitation(
+        id=invitation_id, patient_id=subject.patient_id, branch_id=subject.branch_id, reason=reason,
+        created_at=now, created_by=who.id, attempts=0,
+    )  # fmt: skip
+    tx.add(row)
+    services.publish(tx, PatientInvited(row.id, row.patient_id, row.branch_id, now))
+    return row.id
 
 
 def invitations(services: Services, who: Principal) -> list[InvitationView]:
@@ -106,7 +122,7 @@ def invitation_for(tx: Session, invitation_id: UUID | None, patient_id: UUID) ->
 
 def note_booked(services: Services, tx: Session, invitation_id: UUID | None) -> None:
     """Record that a call ended with a booking; inside the booking's transaction."""
-    row = tx.get(Invitation, invitation_id) if invitation_id else None
+    row = tx.get(Invitation, invitation_id, with_for_update=True) if invitation_id else None
     if row is not None and row.outcome != "booked":
         _answer(services, tx, row, "booked", None)
 

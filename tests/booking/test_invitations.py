@@ -87,6 +87,13 @@ def test_the_same_form_twice_is_one_invitation(services):
     assert refused.value.code == "invitation_id_used"
 
 
+def test_a_patient_who_is_still_to_be_called_is_on_the_list_once(services, invitation):
+    assert service.invite(services, ANNA, cast.MARIA.id, "check_up") == invitation
+    service.answer_invitation(services, ANNA, invitation, "refused", "no_time")
+
+    assert service.invite(services, ANNA, cast.MARIA.id, "check_up") != invitation
+
+
 def test_an_unknown_reason_is_refused(services):
     with pytest.raises(Invalid):
         service.invite(services, ANNA, cast.MARIA.id, "curiosity")
