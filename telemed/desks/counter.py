@@ -39,6 +39,8 @@ def desk() -> ResponseReturnValue:
 def walk_in() -> ResponseReturnValue:
     """Book a patient who stands here with a doctor who is free now, and open the visit."""
     patient_id = _id("patient_id")
+    if not request.form.get("identified_by"):
+        return _ask_who(patient_id)
     try:
         booking_id = booking.walk_in(services(), who(), patient_id, _branch_id())
     except Conflict as error:
@@ -51,11 +53,18 @@ def walk_in() -> ResponseReturnValue:
 @guard("visit.open")
 def open_visit() -> ResponseReturnValue:
     """Open the visit of a booked patient who is here."""
+    if not request.form.get("identified_by"):
+        return _ask_who(_id("patient_id"))
     return _open(_id("patient_id"), _id("booking_id"))
 
 
+def _ask_who(patient_id: UUID) -> ResponseReturnValue:
+    flash("Choose how you know who this is: by document, by the card, or in person.", "warn")
+    return redirect(url_for("patients.page", patient_id=patient_id))
+
+
 def _open(patient_id: UUID, booking_id: UUID) -> ResponseReturnValue:
-    identified_by = request.form.get("identified_by") or "document"
+    identified_by = request.form.get("identified_by", "")
     try:
         visit_id = checkup.open_visit(services(), who(), patient_id, _branch_id(), identified_by, booking_id)
     except Conflict as error:

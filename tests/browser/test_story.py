@@ -91,11 +91,14 @@ def register_and_print_a_card(clerk: Page) -> str:
 
 
 def begin_the_visit(clerk: Page) -> None:
+    clerk.select_option("form[action$='/walk-in'] select", "document")
     clerk.get_by_role("button", name="Check-up now").click()
     clerk.wait_for_url("**/questions")
     for group in clerk.locator(".question-list fieldset[id^=symptom-]").all():
         group.locator("input[value=no]").check(force=True)
     clerk.locator("input[name=fasting][value=yes]").check(force=True)
+    clerk.locator("input[name=arm][value=left]").check(force=True)
+    clerk.locator("input[name=cuff][value=medium]").check(force=True)
     clerk.get_by_role("button", name="Go on to measuring").click()
     clerk.wait_for_url("**/counter/visits/*")
 

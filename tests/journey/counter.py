@@ -98,7 +98,8 @@ async def open_visit(scene: Scene) -> str:
     """The patient comes, a little early; the visit opens and the gateway is told."""
     clerk = await scene.person("clerk")
     day = await clerk.open(scene.ids["day"])
-    page = await clerk.submit(day.form("/counter/visits", patient_id=scene.ids["patient"]), day)
+    form = day.form("/counter/visits", patient_id=scene.ids["patient"])
+    page = await clerk.submit(form, day, identified_by="document")
     scene.ids["visit"] = page.form(rf"/visits/{UUID}/questions").action.split("/")[-2]
     return "at the corner"
 
