@@ -112,7 +112,9 @@ def overlaps(services: Services) -> int:
     return sum(
         a.starts_at < b.ends_at
         and b.starts_at < a.ends_at
-        and bool({a.doctor_id, a.corner_id, a.kit_id, a.patient_id} & {b.doctor_id, b.corner_id, b.kit_id, b.patient_id})
+        and bool(
+            {a.doctor_id, a.corner_id, a.kit_id, a.patient_id} & {b.doctor_id, b.corner_id, b.kit_id, b.patient_id}
+        )
         for a, b in combinations(rows, 2)
     )
 

@@ -337,6 +337,8 @@ def test_calm_answers_need_arm_and_cuff():
     assert rules.answer_faults({"symptoms": ["chest_pain"], "arm": "", "cuff": ""}) == {}
 
 
-@pytest.mark.parametrize("change", [{"symptom-headache": "maybe"}, {"fasting": "often"}, {"arm": "third"}, {"cuff": "x"}])
+@pytest.mark.parametrize(
+    "change", [{"symptom-headache": "maybe"}, {"fasting": "often"}, {"arm": "third"}, {"cuff": "x"}]
+)
 def test_an_answer_that_the_form_does_not_offer_is_refused(sign_in, visit, change):
     assert sign_in(cast.ANNA).post(f"/visits/{visit}/questions", data=typed(**change)).status_code == 422
