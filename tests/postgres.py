@@ -29,24 +29,39 @@ def server() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    programs = _programs()
     # Not in pytest's folder: that one is closed to the user who runs the server when root runs the tests.
     folder = Path(tempfile.mkdtemp(prefix="telemed-pg-"))
-    data = folder / "data"
     try:
         _own(folder)
-        _run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
-        _run(programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-o", f"{OPTIONS} -k {folder}", "start")
+        programs = _start_first(folder)
         try:
             yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
-            _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+            _run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _programs() -> Path:
-    """Return the folder of initdb and pg_ctl: of the wheel in the test extra, else of an installed server.
+def _start_first(folder: Path) -> Path:
+    """Start the first server that can be started and return the folder of its programs. Raises NoServer."""
+    data, why = (
+        folder / "data",
+        NoServer("no PostgreSQL: set TEST_DATABASE_URL or install the test extra or postgresql"),
+    )
+    for programs in _programs():
+        try:
+            _run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+            _run(programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-o", f"{OPTIONS} -k {folder}", "start")
+        except NoServer as failed:
+            why = failed
+            shutil.rmtree(data, ignore_errors=True)
+        else:
+            return programs
+    raise why
+
+
+def _programs() -> list[Path]:
+    """Return the folders of initdb and pg_ctl: of the wheel in the test extra, then of installed servers.
 
     The wheel's own Python is passed over: as root it would add a user to the machine.
     """
@@ -56,10 +71,7 @@ def _programs() -> Path:
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version)
     if on_path := shutil.which("initdb"):
         folders.append(Path(on_path).parent)
-    for folder in folders:
-        if (folder / "initdb").exists() and (folder / "pg_ctl").exists() and (folder / "postgres").exists():
-            return folder
-    raise NoServer("no PostgreSQL: set TEST_DATABASE_URL, install the test extra, or install postgresql")
+    return [folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()]
 
 
 def _version(folder: Path) -> int:
@@ -87,15 +99,18 @@ def _own(folder: Path) -> None:
 
 
 def _run(*command: object) -> None:
-    user = _user()
-    done = subprocess.run(
-        [str(part) for part in command], user=user, group=pwd.getpwnam(user).pw_gid if user else None,
-        extra_groups=[] if user else None, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, timeout=60, check=False,
-        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TMPDIR": tempfile.gettempdir()},
-    )  # fmt: skip
+    user, name = _user(), Path(str(command[0])).name
+    try:
+        done = subprocess.run(
+            [str(part) for part in command], user=user, group=pwd.getpwnam(user).pw_gid if user else None,
+            extra_groups=[] if user else None, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TMPDIR": tempfile.gettempdir()},
+        )  # fmt: skip
+    except OSError as failed:  # e.g. the programs lie in a folder that is closed to that user
+        raise NoServer(f"no PostgreSQL: {name}: {failed.strerror}") from None
     if done.returncode:
-        raise NoServer(f"no PostgreSQL: {Path(str(command[0])).name} failed: {done.stderr.strip()[-300:]}")
+        raise NoServer(f"no PostgreSQL: {name} failed: {done.stderr.strip()[-300:]}")
 
 
 def database(address: str, name: str) -> str:
