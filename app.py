@@ -115,7 +115,6 @@ def work(_arguments: argparse.Namespace) -> None:
 
 def media(arguments: argparse.Namespace) -> None:
     from telemed.consultation.media import serve
-
     from telemed.serve import leave_with_parent
 
     if arguments.with_parent:

@@ -48,7 +48,8 @@ def test_a_room_opens_to_its_own_branch_only(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [None, {}, [], "branch", {"room": "branch"}, {"room": "admin:1"}, {"room": f"list:{cast.LAKE}"}, {"room": 7}]
+    "document",
+    [None, {}, [], "branch", {"room": "branch"}, {"room": "admin:1"}, {"room": f"list:{cast.LAKE}"}, {"room": 7}],
 )
 def test_a_room_that_does_not_exist_is_refused(connect: Connect, document: Any) -> None:
     assert "error" in ask(connect(cast.ANNA), "watch", document)
