@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.steps import CommandFailed, SetupRefused, Steps, sentence
 
-STYLE_SHEETS = ("tokens.css", "base.css", "parts.css", "print.css")
+STYLE_SHEETS = ("tokens.css", "base.css", "parts.css", "desks.css", "print.css")
 PICO = "@picocss/pico/css/pico.classless.min.css"
 UPLOT = "uplot/dist/uPlot.iife.min.js"
 COPIED = {
