@@ -317,8 +317,13 @@ def mark_arrived(services: Services, tx: Session, booking_id: UUID) -> None:
 
 
 def mark_done(services: Services, tx: Session, booking_id: UUID) -> None:
-    """Note that the visit is over; inside the caller's transaction."""
+    """Note that the visit is over, and free what is left of its time: a doctor who is done early may take the next.
+    Inside the caller's transaction.
+    """
     _mark(tx, booking_id, "done")
+    now = services.clock()
+    rest = rules.cells(now, now + rules.NOTICE).start
+    tx.execute(delete(Occupancy).where(Occupancy.booking_id == booking_id, Occupancy.cell >= rest))
 
 
 def _mark(tx: Session, booking_id: UUID, status: str) -> None:

@@ -13,7 +13,10 @@ from telemed.booking import service
 from telemed.booking.models import Booking, Occupancy
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id
+from telemed.services import Services
 from tests import cast
+from tests.conftest import Clock
+from tests.make import Hands
 
 ANNA, BORIS = cast.ANNA.who, cast.BORIS.who
 SOON = cast.NOON + timedelta(minutes=30)
@@ -405,3 +408,20 @@ def test_a_shift_that_makes_no_sense_is_refused(services, hours, minutes):
     work = (service.add_shift, services, cast.GALINA.who, cast.VERA.id, cast.NOON, ends, minutes)
 
     assert refusal(Invalid, *work) == "period_invalid"
+
+
+def test_a_visit_that_ends_early_frees_the_doctor_for_the_next_patient(
+    services: Services, hands: Hands, clock: Clock
+) -> None:
+    hands.shift(cast.VERA)
+    first = service.walk_in(services, cast.ANNA.who, cast.MARIA.id, cast.OZERKI)
+    with services.db.write() as tx:
+        service.mark_arrived(services, tx, first)
+    clock.forward(minutes=2)
+    with pytest.raises(Conflict):
+        service.walk_in(services, cast.ANNA.who, cast.IVAN.id, cast.OZERKI)
+
+    with services.db.write() as tx:
+        service.mark_done(services, tx, first)
+
+    assert service.walk_in(services, cast.ANNA.who, cast.IVAN.id, cast.OZERKI)
