@@ -60,7 +60,7 @@ from telemed.readings import service as readings_service
 from telemed.readings import web as readings_web
 from telemed.services import Services
 from telemed.settings import Settings
-from telemed.web import csp, errors, health, pwa, sign_in, words
+from telemed.web import compress, csp, errors, health, pwa, sign_in, words
 from telemed.web.guard import action_of
 from telemed.web.live import Live
 
@@ -225,6 +225,7 @@ def _configure(app: Flask, services: Services) -> None:
     _name_requests(app)
     sign_in.load(app)
     words.register(app, ROOT / "static")
+    compress.register(app, ROOT / "static")
     csp.register(app, https=settings.is_https, template=ROOT / "templates" / "parts" / "importmap.html")
     for pages in PAGES:
         app.register_blueprint(pages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,7 @@ class KeyRing:
         self._domains = domains
         self.index_cost = index_cost
         self._subjects: OrderedDict[tuple[UUID, str, int], bytes] = OrderedDict()
+        self._lock = threading.Lock()  # request threads share the ring
 
     @classmethod
     def create(cls, tx: Session, root: Root, *, fast_index: bool = False) -> None:
@@ -145,6 +147,12 @@ class KeyRing:
 
     def newest_subject_key(self, tx: Session, subject: UUID, domain: str) -> tuple[int, bytes]:
         """Return version and key with which to seal now; the first is made in the caller's transaction."""
+        seen = _seen(tx)
+        if (subject, domain) not in seen:
+            seen[subject, domain] = self._newest(tx, subject, domain)
+        return seen[subject, domain]
+
+    def _newest(self, tx: Session, subject: UUID, domain: str) -> tuple[int, bytes]:
         row = tx.scalar(
             select(SubjectKey)
             .where(SubjectKey.subject_id == subject, SubjectKey.domain == domain)
@@ -163,26 +171,46 @@ class KeyRing:
 
     def subject_key(self, tx: Session, subject: UUID, domain: str, version: int) -> bytes:
         """Return the key that sealed a message. Raises Unsealable when it was shredded."""
+        newest, key = _seen(tx).get((subject, domain), (0, b""))
+        if newest == version:
+            return key
         row = tx.get(SubjectKey, (subject, domain, version))
         if row is None:
             raise Unsealable
+        _held(tx).add(row)
         return self._unwrap(row)
 
     def forget(self, tx: Session, subject: UUID, domain: str) -> None:
         """Shred: what the subject's keys of this domain sealed can never be opened again."""
         tx.execute(delete(SubjectKey).where(SubjectKey.subject_id == subject, SubjectKey.domain == domain))
-        for cached in [k for k in self._subjects if k[0] == subject and k[1] == domain]:
-            self._subjects.pop(cached, None)
+        _seen(tx).pop((subject, domain), None)
+        with self._lock:
+            for cached in [k for k in self._subjects if k[0] == subject and k[1] == domain]:
+                self._subjects.pop(cached, None)
 
     def _unwrap(self, row: SubjectKey) -> bytes:
         name = (row.subject_id, row.domain, row.version)
-        if (known := self._subjects.get(name)) is not None:
-            return known
+        with self._lock:
+            if (known := self._subjects.get(name)) is not None:
+                return known
         try:
             key = aes_key_unwrap(self.domain_key(row.domain, row.domain_version), row.wrapped)
         except (InvalidUnwrap, KeyError):
             raise Unsealable from None
-        self._subjects[name] = key
-        if len(self._subjects) > CACHED_KEYS:
-            self._subjects.popitem(last=False)
+        with self._lock:
+            self._subjects[name] = key
+            if len(self._subjects) > CACHED_KEYS:
+                self._subjects.popitem(last=False)
         return key
+
+
+def _held(tx: Session) -> set[SubjectKey]:
+    """Return the rows this transaction holds on to: the session forgets what nobody holds, and would read it again."""
+    return tx.info.setdefault("held_subject_keys", set())  # type: ignore[no-any-return]
+
+
+def _seen(tx: Session) -> dict[tuple[UUID, str], tuple[int, bytes]]:
+    """Return the subject keys that this transaction looked up: the row is read once a transaction, not once a field.
+    The newest version is the one that stands here; another transaction looks anew, so a shredded key does not live on.
+    """
+    return tx.info.setdefault("subject_keys", {})  # type: ignore[no-any-return]

@@ -19,6 +19,7 @@ from telemed.crypto.vault import Vault, sealed_section, section_revision
 from telemed.db import Base
 from telemed.ids import new_id, parse_id
 
+SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 DEPLOYMENT = UUID(int=0)  # the owner of keys that belong to nobody in particular
 
 
@@ -57,6 +58,7 @@ class Signer:
 
     def __init__(self, vault: Vault, clock: Clock) -> None:
         self._vault, self._clock = vault, clock
+        self._ingest: dict[str, X25519PrivateKey] = {}
 
     def key_for(self, tx: Session, purpose: str, owner: UUID = DEPLOYMENT) -> KeyPair:
         """Return the newest key pair of a purpose and owner; the first is made in the caller's write transaction."""
@@ -102,13 +104,18 @@ class Signer:
 
     def open_item(self, tx: Session, key_id: str, sealed: bytes, info: bytes) -> bytes:
         """Return what a gateway sealed to the ingest key of that id. Raises Unsealable."""
-        row = tx.get(KeyPair, parse_id(key_id)) if parse_id(key_id) else None
-        if row is None or row.purpose != "ingest":
-            raise Unsealable
-        private = X25519PrivateKey.from_private_bytes(
-            bytes.fromhex(str(self._vault.open(tx, row, "private")["raw"]))
-        )
+        private = self._ingest.get(key_id) or self._open_ingest_key(tx, key_id)
         try:
-            return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM).decrypt(sealed, private, info=info)
+            return SUITE.decrypt(sealed, private, info=info)
         except Exception as error:  # the primitive's errors are of several kinds; the caller needs one
             raise Unsealable from error
+
+    def _open_ingest_key(self, tx: Session, key_id: str) -> X25519PrivateKey:
+        """Open an ingest key and keep it: a batch of 200 items needs it 200 times."""
+        known = parse_id(key_id)
+        row = tx.get(KeyPair, known) if known else None
+        if row is None or row.purpose != "ingest":
+            raise Unsealable
+        raw = bytes.fromhex(str(self._vault.open(tx, row, "private")["raw"]))
+        self._ingest[key_id] = X25519PrivateKey.from_private_bytes(raw)
+        return self._ingest[key_id]

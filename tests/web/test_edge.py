@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 
@@ -125,3 +126,19 @@ def test_an_unknown_language_and_view_are_not_kept(application: Application) -> 
 
     assert browser.get_cookie("lang").value == "ru"
     assert browser.get_cookie("view") is None
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/static/js/lib/api.js", "/static/vendor/telemed.css", "/sw.js"])
+def test_text_travels_packed_to_who_takes_it_and_reads_the_same(application: Application, path: str) -> None:
+    browser = application.app.test_client()
+    browser.set_cookie("lang", "en")
+
+    packed = browser.get(path, headers={"Accept-Encoding": "gzip, br"})
+    plain = browser.get(path)
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    assert "Accept-Encoding" in packed.headers["Vary"]
+    assert len(packed.data) < len(plain.data) / 2
+    if path != "/sign-in":  # its form token and request number differ
+        assert gzip.decompress(packed.data) == plain.data

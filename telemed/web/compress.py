@@ -1,0 +1,54 @@
+"""Text travels packed: on a village line a page's weight is its waiting time. Static files are packed once and kept."""
+
+from __future__ import annotations
+
+import gzip
+from functools import lru_cache
+from pathlib import Path
+
+from flask import Flask, Response, request
+
+LEVEL = 6
+WORTH_IT = 600  # bytes; below that the header costs more than it saves
+TEXTS = (
+    "text/",
+    "application/json",
+    "application/javascript",
+    "application/manifest+json",
+    "application/wasm",
+    "image/svg",
+)
+
+
+def register(app: Flask, static: Path) -> None:
+    """Pack every textual answer for browsers that take it."""
+
+    @app.after_request
+    def pack(response: Response) -> Response:
+        if response.status_code != 200 or "Content-Encoding" in response.headers:
+            return response
+        if not (response.mimetype or "").startswith(TEXTS):
+            return response
+        response.vary.add("Accept-Encoding")
+        if "gzip" not in request.headers.get("Accept-Encoding", "").lower():
+            return response
+        packed = _packed_answer(response, static)
+        if packed is not None:
+            response.direct_passthrough = False
+            response.set_data(packed)
+            response.headers["Content-Encoding"] = "gzip"
+        return response
+
+
+def _packed_answer(response: Response, static: Path) -> bytes | None:
+    if request.path.startswith("/static/") or request.path == "/sw.js":
+        path = static / request.path.removeprefix("/static/").lstrip("/")
+        return _packed_file(path, path.stat().st_mtime_ns) if path.is_file() else None
+    if response.is_streamed or (response.content_length or 0) < WORTH_IT:
+        return None
+    return gzip.compress(response.get_data(), LEVEL, mtime=0)
+
+
+@lru_cache(maxsize=256)
+def _packed_file(path: Path, _changed_ns: int) -> bytes:
+    return gzip.compress(path.read_bytes(), LEVEL, mtime=0)
