@@ -14,6 +14,7 @@ from uuid import uuid4
 from devices import wire
 from devices.journal import Connection, Journal, JournalError, JournalFull
 from devices.meters import BLOOD_PRESSURE, KIND_OF_SERVICE, EnrolledMeters, Meter, MeterIdentity
+from devices.profiles.quirks import quirk_of
 from devices.session import Session
 from devices.transport import Link, Radio, RadioError, Sighting
 
@@ -199,7 +200,7 @@ class Collector:
                 if meter.kind == BLOOD_PRESSURE:
                     await self._take_pressures(link, inbox)
                 else:
-                    await self._take_glucose(link, inbox, meter)
+                    await self._take_glucose(link, inbox, meter, identity)
             finally:
                 # Not when the journal failed: the next start ends open connections.
                 if inbox.failure is None and not self.journal.is_broken:
@@ -236,13 +237,18 @@ class Collector:
                 break
         _raise_failure(inbox)
 
-    async def _take_glucose(self, link: Link, inbox: Inbox, meter: Meter) -> None:
-        """Ask for records that are not here yet. All three are subscribed first, or the meter refuses the request."""
+    async def _take_glucose(self, link: Link, inbox: Inbox, meter: Meter, identity: MeterIdentity) -> None:
+        """Ask for records that are not here yet. All three are subscribed first, or the meter refuses the request.
+
+        Where 0 is the newest record, "newer than the last" would fetch the oldest again: there all are asked for, and
+        the reading key tells those that are known.
+        """
         await link.subscribe(GLUCOSE_RECORD, inbox.keep(GLUCOSE_RECORD))
         if link.offers(GLUCOSE_CONTEXT):
             await link.subscribe(GLUCOSE_CONTEXT, inbox.keep(GLUCOSE_CONTEXT))
         await link.subscribe(ACCESS, inbox.take_answer)
-        mark = meter.high_water
+        is_reversed = quirk_of(f"{identity.manufacturer or ''} {identity.model or ''}").reversed_numbering
+        mark = None if is_reversed else meter.high_water
         if mark is None or mark >= LAST_SEQUENCE_NUMBER:
             code = await self._ask(link, inbox, REPORT_ALL)
         else:
@@ -250,7 +256,7 @@ class Collector:
             if code == NO_RECORDS and await self._was_cleared(link, inbox, mark):
                 mark = None
                 code = await self._ask(link, inbox, REPORT_ALL)
-        if code == SUCCESS and inbox.numbers:
+        if code == SUCCESS and inbox.numbers and not is_reversed:
             # Only now, with every record on the disk and the meter's word that these were all.
             self.meters.note_high_water(meter.enrolment_id, max(inbox.numbers))
 

@@ -54,10 +54,10 @@ class Sealer:
         kind = MEASUREMENT_KINDS.get(packet.characteristic)
         if kind is None:
             return self._settle_context(packet, connection)
-        decoded = profiles.decode(packet.characteristic, packet.raw, connection.model)
+        decoded = profiles.decode(packet.characteristic, packet.raw, _name_of(connection))
         context = None
         if decoded.get("context_follows"):
-            context = _context_of(decoded["sequence_number"], packet, packets, connection.model)
+            context = _context_of(decoded["sequence_number"], packet, packets, _name_of(connection))
             if context is None and connection.ended_at is None:
                 return NEW  # it may still come; the end of the connection wakes us again
         return self._append(packet, connection, kind, decoded, context)
@@ -77,7 +77,9 @@ class Sealer:
         visit_id = visit.visit_id if visit and belongs(visit, placed.effective_at) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
         ordinal = expected.ordinal if visit_id else packet.no
-        verdict = judge(kind, decoded)
+        # Only the context tells a ketone strip from glucose; 0.6 mmol/L of ketones is no emergency.
+        told = profiles.decode(CONTEXT, context.raw, _name_of(connection)) if context else None
+        verdict = judge(kind, decoded, told)
         raw_context = context.raw if context else None
         record = build_record(
             packet,
@@ -105,6 +107,11 @@ class Sealer:
                 self.session.note_taken(visit_id, kind, ordinal)
         log.info("packet %d: %s, %s", packet.no, "sealed" if is_new else "known already", placed.quality)
         return SEALED
+
+
+def _name_of(connection: Connection) -> str:
+    """Return maker and model, by which quirks are found: some makers name themselves only."""
+    return " ".join(part for part in (connection.manufacturer, connection.model) if part)
 
 
 def _context_of(number: object, packet: Packet, packets: list[Packet], model: str | None) -> Packet | None:

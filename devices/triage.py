@@ -68,8 +68,14 @@ def triage(case: TriageCase) -> str:
     for level, rules in (("RED", _red), ("AMBER", _amber), ("YELLOW", _yellow)):
         if any(rules(case)):
             return level
+    return "GREEN" if _is_complete(case) else "UNKNOWN"
+
+
+def _is_complete(case: TriageCase) -> bool:
+    """Say whether nothing is missing that could change the level: fasting counts where only it decides."""
     numbers = [getattr(case, name) for name in NUMBERS]
-    return "GREEN" if case.answered and None not in numbers else "UNKNOWN"
+    needs_fasting = case.fasting is None and _from(case.glucose_mmol_l, GLUCOSE_YELLOW_FASTING_FROM)
+    return case.answered and None not in numbers and not needs_fasting
 
 
 def _without_nan(case: TriageCase) -> TriageCase:

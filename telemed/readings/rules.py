@@ -142,7 +142,9 @@ def _is_yellow(case: Case) -> bool:
 
 
 def _is_complete(case: Case) -> bool:
-    return case.answered and all(getattr(case, name) is not None for name in NUMBERS)
+    """Tell whether nothing is missing that could change the level: fasting counts where only it decides."""
+    needs_fasting = case.fasting is None and _at_least(case.glucose_mmol_l, GLUCOSE_YELLOW_FASTING_FROM)
+    return case.answered and all(getattr(case, name) is not None for name in NUMBERS) and not needs_fasting
 
 
 def _at_least(value: float | None, limit: float) -> bool:

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
 
 from telemed.consultation.media_client import MediaClient
+from tests.browser.conftest import chromium_path
 from tests.consultation.peers import CallPeer
 from tests.consultation.test_media import SECRET, media_process
 
@@ -99,7 +100,7 @@ def relay() -> Iterator[Relay]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", headless=False, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium_path(), headless=False, args=FLAGS)
         yield browser
         browser.close()
 

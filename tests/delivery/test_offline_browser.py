@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from telemed.delivery.models import Phone, PhoneEvent
 from telemed.services import Services
 from telemed.web.live import COOKIE
 from tests import cast
+from tests.browser.conftest import chromium_path
 from tests.delivery.made import Post
 
 pytestmark = pytest.mark.browser
@@ -96,8 +95,7 @@ def chromium(driver: Playwright) -> Iterator[Browser]:
 
 
 def launch(playwright: Playwright, *arguments: str) -> Browser:
-    path = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("chromium-browser")
-    return playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *arguments])
+    return playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox", *arguments])
 
 
 @pytest.fixture
