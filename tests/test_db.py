@@ -88,9 +88,10 @@ def test_a_time_without_zone_is_refused() -> None:
         UtcDateTime().process_bind_param(datetime(2026, 1, 1), None)  # type: ignore[arg-type]  # noqa: DTZ001
 
 
-def test_every_acknowledged_commit_is_there_after_kill_9(db: Database) -> None:
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(1_000, marks=pytest.mark.soak)])
+def test_every_acknowledged_commit_is_there_after_kill_9(db: Database, kills: int) -> None:
     acknowledged: list[int] = []
-    for _ in range(KILLS):
+    for _ in range(kills):
         begin = acknowledged[-1] + 1_000 if acknowledged else 0
         process = subprocess.Popen([sys.executable, "-c", WRITER, db.url, str(begin)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -104,5 +105,5 @@ def test_every_acknowledged_commit_is_there_after_kill_9(db: Database) -> None:
 
     with db.read() as tx:
         stored = set(tx.execute(text("SELECT number FROM kept")).scalars())
-    assert len(acknowledged) >= 37 * KILLS
+    assert len(acknowledged) >= 37 * kills
     assert set(acknowledged) <= stored

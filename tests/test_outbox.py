@@ -135,16 +135,17 @@ def test_a_chore_runs_once_a_period_however_many_workers_plan_it(services: Servi
     assert runs == [1, 1]
 
 
-def test_killed_workers_lose_and_double_nothing(services: Services, settings: Settings, clock: Clock) -> None:
+@pytest.mark.parametrize("jobs", [JOBS, pytest.param(3_000, marks=pytest.mark.soak)])
+def test_killed_workers_lose_and_double_nothing(services: Services, settings: Settings, jobs: int) -> None:
     """Two processes that kill -9 themselves at random in the middle of a job; the effects are counted."""
     table = journey_of(lambda *_: None)
     with services.db.write() as tx:
         tx.execute(text("CREATE TABLE effect (number INTEGER)"))
-        for number in range(JOBS):
+        for number in range(jobs):
             outbox.publish(tx, BellRang(cast.OZERKI, number), table, services.clock())
         tx.execute(update(Job).values(kind="BellRang>tests.ring"))
     killed = 0
-    for _ in range(40):
+    for _ in range(jobs):
         command = [sys.executable, str(KILLED_WORKER), settings.database_url]
         codes = [
             process.wait(60)
@@ -155,9 +156,9 @@ def test_killed_workers_lose_and_double_nothing(services: Services, settings: Se
             break
 
     with services.db.read() as tx:
-        assert tx.scalar(select(func.count()).where(Job.state == "done")) == JOBS
+        assert tx.scalar(select(func.count()).where(Job.state == "done")) == jobs
         numbers = [row.number for row in tx.execute(text("SELECT number FROM effect"))]
-    assert sorted(numbers) == list(range(JOBS))
+    assert sorted(numbers) == list(range(jobs))
     assert killed > 0, "the test must have killed somebody"
 
 
