@@ -135,18 +135,19 @@ def test_a_chore_runs_once_a_period_however_many_workers_plan_it(services: Servi
     assert runs == [1, 1]
 
 
+@pytest.mark.db
 @pytest.mark.parametrize("jobs", [JOBS, pytest.param(3_000, marks=pytest.mark.soak)])
-def test_killed_workers_lose_and_double_nothing(services: Services, settings: Settings, jobs: int) -> None:
+def test_killed_workers_lose_and_double_nothing(db_services: Services, db_settings: Settings, jobs: int) -> None:
     """Two processes that kill -9 themselves at random in the middle of a job; the effects are counted."""
     table = journey_of(lambda *_: None)
-    with services.db.write() as tx:
+    with db_services.db.write() as tx:
         tx.execute(text("CREATE TABLE effect (number INTEGER)"))
         for number in range(jobs):
-            outbox.publish(tx, BellRang(cast.OZERKI, number), table, services.clock())
+            outbox.publish(tx, BellRang(cast.OZERKI, number), table, db_services.clock())
         tx.execute(update(Job).values(kind="BellRang>tests.ring"))
     killed = 0
     for _ in range(jobs):
-        command = [sys.executable, str(KILLED_WORKER), settings.database_url]
+        command = [sys.executable, str(KILLED_WORKER), db_settings.database_url]
         codes = [
             process.wait(60)
             for process in [subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path.cwd())}) for _ in "ab"]
@@ -155,7 +156,7 @@ def test_killed_workers_lose_and_double_nothing(services: Services, settings: Se
         if codes == [0, 0]:
             break
 
-    with services.db.read() as tx:
+    with db_services.db.read() as tx:
         assert tx.scalar(select(func.count()).where(Job.state == "done")) == jobs
         numbers = [row.number for row in tx.execute(text("SELECT number FROM effect"))]
     assert sorted(numbers) == list(range(jobs))
