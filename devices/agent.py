@@ -185,7 +185,9 @@ class Agent:
             if not self._mend(error.refusal):
                 raise
             return False  # a short pause, so that a server that contradicts itself is not asked without end
-        self._line_status = "ok"
+        # Other bytes under our number: somebody sends with a copy of this identity, and a person must look.
+        is_forked = any(result.status == "conflict" and result.code == "other_bytes" for result in answer.results)
+        self._line_status = "chain_broken" if is_forked else "ok"
         if answer.epoch != self.outbox.epoch():
             self.outbox.enter_epoch(answer.epoch, answer.watermark)
         return self.outbox.note_answer(answer)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from uuid import uuid4
 
-from devices import wire
+from devices import profiles, wire
+from devices.errors import DecodeError
 from devices.journal import Connection, Journal, JournalError, JournalFull
 from devices.meters import BLOOD_PRESSURE, KIND_OF_SERVICE, EnrolledMeters, Meter, MeterIdentity
+from devices.profiles import date_time, record_access
 from devices.profiles.quirks import quirk_of
 from devices.session import Session
 from devices.transport import Link, Radio, RadioError, Sighting
@@ -23,13 +24,6 @@ log = logging.getLogger(__name__)
 MANUFACTURER, MODEL, SERIAL, FIRMWARE, BATTERY = "2a29", "2a24", "2a25", "2a26", "2a19"
 PRESSURE, GLUCOSE_RECORD, GLUCOSE_CONTEXT, ACCESS = "2a35", "2a18", "2a34", "2a52"
 DATE_TIME = "2a08"
-
-# Record access control point requests. Deleting is never asked for: the records belong to the meter.
-REPORT_ALL = bytes([1, 1])
-REPORT_LAST = bytes([1, 6])
-ABORT = bytes([3, 0])
-ANSWER, SUCCESS, NO_RECORDS = 6, 1, 6
-LAST_SEQUENCE_NUMBER = 0xFFFF
 
 CLOCK_SET_ABOVE_S = 60
 
@@ -50,22 +44,13 @@ class Patience:
 SIMULATED_PATIENCE = Patience(rest_after_fetch_s=0.0, rest_after_nothing_s=0.5)
 
 
-def report_from(number: int) -> bytes:
-    """Return the request for all records from this sequence number on."""
-    return struct.pack("<BBBH", 1, 3, 1, number)
-
-
-def date_time(moment: datetime) -> bytes:
-    """Return a date and time as meters take it."""
-    return struct.pack("<HBBBBB", moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
-
-
 def parse_date_time(raw: bytes) -> datetime | None:
     """Return the meter's wall clock, or None when it shows no whole date."""
     try:
-        return datetime(*struct.unpack("<HBBBBB", raw))  # noqa: DTZ001 - a meter knows no zone
-    except (struct.error, ValueError):
+        shown = profiles.decode(DATE_TIME, raw)["datetime"]
+    except DecodeError:
         return None
+    return datetime.fromisoformat(shown) if shown else None
 
 
 @dataclass
@@ -221,7 +206,7 @@ class Collector:
         self.meters.note_drift(meter.enrolment_id, offset_s)
         if meter.kind == BLOOD_PRESSURE and abs(offset_s) > CLOCK_SET_ABOVE_S:
             try:
-                await link.write(DATE_TIME, date_time(now))
+                await link.write(DATE_TIME, date_time.encode(now))
             except RadioError:
                 log.info("meter %s does not let its clock be set", meter.enrolment_id)
         return offset_s
@@ -249,21 +234,20 @@ class Collector:
         await link.subscribe(ACCESS, inbox.take_answer)
         is_reversed = quirk_of(f"{identity.manufacturer or ''} {identity.model or ''}").reversed_numbering
         mark = None if is_reversed else meter.high_water
-        if mark is None or mark >= LAST_SEQUENCE_NUMBER:
-            code = await self._ask(link, inbox, REPORT_ALL)
+        if mark is None:
+            code = await self._ask(link, inbox, record_access.report_all())
         else:
-            code = await self._ask(link, inbox, report_from(mark + 1))
-            if code == NO_RECORDS and await self._was_cleared(link, inbox, mark):
-                mark = None
-                code = await self._ask(link, inbox, REPORT_ALL)
-        if code == SUCCESS and inbox.numbers and not is_reversed:
+            code = await self._ask(link, inbox, record_access.report_from(mark + 1))
+            if code == record_access.NO_RECORDS and await self._was_cleared(link, inbox, mark):
+                code = await self._ask(link, inbox, record_access.report_all())
+        if code == record_access.SUCCESS and inbox.numbers and not is_reversed:
             # Only now, with every record on the disk and the meter's word that these were all.
             self.meters.note_high_water(meter.enrolment_id, max(inbox.numbers))
 
     async def _was_cleared(self, link: Link, inbox: Inbox, mark: int) -> bool:
         """Say whether the meter counts from the start again: "newer than the last" would never find anything."""
-        code = await self._ask(link, inbox, REPORT_LAST)
-        is_behind = code == SUCCESS and bool(inbox.numbers) and inbox.numbers[-1] < mark
+        code = await self._ask(link, inbox, record_access.report_last())
+        is_behind = code == record_access.SUCCESS and bool(inbox.numbers) and inbox.numbers[-1] < mark
         inbox.numbers.clear()
         return is_behind
 
@@ -277,12 +261,15 @@ class Collector:
                 raise RadioError("link lost during a record transfer")
             inbox.arrived.clear()
             if not await first_of(link.lost, inbox.arrived, within_s=self._patience.answer_s):
-                await link.write(ACCESS, ABORT)
+                await link.write(ACCESS, record_access.abort())
                 raise RadioError("the meter fell silent during a record transfer")
-        answer = inbox.answers[0]
-        if len(answer) < 4 or answer[0] != ANSWER or answer[2] != request[0]:
+        try:
+            answer = profiles.decode(ACCESS, inbox.answers[0])
+        except DecodeError as error:
+            raise RadioError("the meter's answer cannot be read") from error
+        if answer["op_code"] != record_access.RESPONSE or answer["request_op_code"] != request[0]:
             raise RadioError("the meter answered something else")
-        return answer[3]
+        return int(answer["response_code"])
 
 
 def _raise_failure(inbox: Inbox) -> None:

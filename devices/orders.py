@@ -9,7 +9,7 @@ from datetime import datetime
 
 from devices import wire
 from devices.identity import Identity
-from devices.journal import Journal
+from devices.journal import Journal, JournalFull
 from devices.meters import SERVICE_OF_KIND, EnrolledMeters
 from devices.session import Session
 
@@ -46,9 +46,13 @@ class Orders:
         for order in orders:
             if order.no <= self.last():
                 continue
-            with self.journal.transaction():
-                self._apply(order)
-                self.journal.remember("last_order", str(order.no))
+            try:
+                with self.journal.transaction():
+                    self._apply(order)
+                    self.journal.remember("last_order", str(order.no))
+            except JournalFull:
+                self.session.recall()  # else a visit that is open on the disk would count as closed here for ever
+                raise
             log.info("order %d: %s", order.no, order.kind)
             if order.kind == "simulate" and self._simulate is not None:
                 # After it is marked as done: a press of a button may get lost, but is never doubled.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from devices import sealing, wire
-from devices.journal import Journal
+from devices.journal import SEALED, Journal
 
 KEEP_DAYS = 30
 
@@ -45,6 +45,14 @@ class Outbox:
     def has_seen(self, reading_key: str) -> bool:
         """Say whether this measurement stands in the sequence already, or once did."""
         return self.journal.one("select 1 from seen where reading_key = ?", reading_key) is not None
+
+    def came_over_another(self, reading_key: str, connection_id: str) -> bool:
+        """Say whether this measurement stands in the sequence since another connection."""
+        query = (
+            "select 1 from seen join item using (seq) join packet on packet.received_at = item.received_at"
+            " where seen.reading_key = ? and packet.state = ? and packet.connection_id <> ?"
+        )
+        return self.journal.one(query, reading_key, SEALED, connection_id) is not None
 
     def _append(
         self,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from devices import profiles, wire
 from devices.errors import DecodeError
 from devices.journal import DUPLICATE, NEW, SEALED, UNDECODABLE, UNUSED, Connection, Journal, JournalError, Packet
+from devices.meters import GLUCOSE
 from devices.outbox import Outbox
-from devices.plausibility import judge
+from devices.plausibility import NOT_A_RESULT, Verdict, judge
+from devices.profiles.quirks import quirk_of
 from devices.records import CONTEXT, MEASUREMENT_KINDS, build_record, meter_time, place_in_time
 from devices.session import Expected, Session, belongs
 
@@ -77,9 +79,7 @@ class Sealer:
         visit_id = visit.visit_id if visit and belongs(visit, placed.effective_at) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
         ordinal = expected.ordinal if visit_id else packet.no
-        # Only the context tells a ketone strip from glucose; 0.6 mmol/L of ketones is no emergency.
-        told = profiles.decode(CONTEXT, context.raw, _name_of(connection)) if context else None
-        verdict = judge(kind, decoded, told)
+        verdict = _verdict(kind, decoded, context, _name_of(connection))
         raw_context = context.raw if context else None
         record = build_record(
             packet,
@@ -93,9 +93,7 @@ class Sealer:
             verdict.verdict,
             tuple(verdict.reasons),
         )
-        key = wire.reading_key(
-            connection.enrolment_id, packet.characteristic, packet.raw, visit_id, ordinal, stamp is not None
-        )
+        key = self._key_of(packet, connection, visit_id, kind, ordinal, stamp is not None)
         with self.journal.transaction():
             is_new = self.outbox.append_reading(
                 key, visit_id, packet.received_at, self.ingest_key(), wire.to_bytes(record)
@@ -107,6 +105,35 @@ class Sealer:
                 self.session.note_taken(visit_id, kind, ordinal)
         log.info("packet %d: %s, %s", packet.no, "sealed" if is_new else "known already", placed.quality)
         return SEALED
+
+    def _key_of(
+        self, packet: Packet, connection: Connection, visit_id: str | None, kind: str, ordinal: int, has_stamp: bool
+    ) -> str:
+        """Return the measurement's name; a packet without time stamp that comes again keeps the name it got."""
+        is_reversed = kind == GLUCOSE and quirk_of(_name_of(connection)).reversed_numbering
+        # A meter that calls its newest record 0 numbers all others anew each time: the number is no part of the name.
+        raw = packet.raw[:1] + packet.raw[3:] if is_reversed else packet.raw
+
+        def name(number: int) -> str:
+            return wire.reading_key(connection.enrolment_id, packet.characteristic, raw, visit_id, number, has_stamp)
+
+        if not has_stamp and visit_id:
+            # Nothing new was asked for since: the same bytes over another connection are the same reading, sent again
+            # after a lost link. Within one connection they are two results of the meter's memory.
+            for key in map(name, self.session.given_since_asked(visit_id, kind)):
+                if self.outbox.came_over_another(key, connection.connection_id):
+                    return key
+        return name(ordinal)
+
+
+def _verdict(kind: str, decoded: Mapping[str, object], context: Packet | None, model: str) -> Verdict:
+    """Judge a measurement by all that came with it; 0.6 mmol/L of ketones is no emergency."""
+    told = profiles.decode(CONTEXT, context.raw, model) if context else None
+    verdict = judge(kind, decoded, told)
+    if told is None and decoded.get("context_follows") and quirk_of(model).ketone_meal is not None:
+        # Only the lost context could tell whether the strip measured glucose or ketones.
+        return Verdict(NOT_A_RESULT, ("strip_unknown", *verdict.reasons))
+    return verdict
 
 
 def _name_of(connection: Connection) -> str:

@@ -40,9 +40,14 @@ class Session:
     def __init__(self, journal: Journal, outbox: Outbox) -> None:
         self.journal = journal
         self.outbox = outbox
-        found = journal.one("select visit_id from visit where closed_at is null")
+        self.open_visit_id: str | None = None
+        self.recall()
+
+    def recall(self) -> None:
+        """Take the open visit from the journal, at the start and after a step that was rolled back."""
+        found = self.journal.one("select visit_id from visit where closed_at is null")
         # Kept in memory too: the radio callback asks for it and must not wait for a query.
-        self.open_visit_id: str | None = found[0] if found else None
+        self.open_visit_id = found[0] if found else None
 
     def open_visit(self, visit_id: str, now: datetime) -> None:
         """Hold this visit open; one that was still open is closed first. A known visit changes nothing."""
@@ -96,6 +101,13 @@ class Session:
         if found is None:
             return Expected(1, None)
         return Expected(max(found[0], found[2] + 1), wire.parse_iso(found[1]) if found[1] else None)
+
+    def given_since_asked(self, visit_id: str, kind: str) -> range:
+        """Return the numbers given since the server last asked; none while the one asked for is still awaited."""
+        found = self.journal.one(
+            "select asked_ordinal, last_ordinal from series where visit_id = ? and kind = ?", visit_id, kind
+        )
+        return range(found[0], found[1] + 1) if found and found[0] else range(0)
 
     def note_taken(self, visit_id: str, kind: str, ordinal: int) -> None:
         """Remember the number just given."""

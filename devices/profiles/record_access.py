@@ -55,6 +55,11 @@ def report_from(sequence: int) -> bytes:
     return bytes([REPORT, AT_LEAST, BY_SEQUENCE]) + sequence.to_bytes(2, "little")
 
 
+def report_last() -> bytes:
+    """Ask for the newest record."""
+    return bytes([REPORT, LAST])
+
+
 def number_of_records() -> bytes:
     """Ask how many records there are."""
     return bytes([NUMBER, ALL])

@@ -183,7 +183,7 @@ def quarantine_reason(
         return "meter_not_enrolled"
     if not branch_matches:
         return "visit_elsewhere"
-    if span is None or seq < span.opened_seq or (span.closed_seq is not None and seq > span.closed_seq):
+    if span is None or seq < span.opened_seq or _came_after_close(seq, received_at, span):
         return "visit_not_open"
     if effective_at is None:
         return "time_unknown"
@@ -191,6 +191,13 @@ def quarantine_reason(
     if not span.opened_at - WINDOW_BEFORE <= effective_at <= received_at + WINDOW_AFTER:
         return "outside_window"
     return None
+
+
+def _came_after_close(seq: int, received_at: datetime, span: VisitSpan) -> bool:
+    """Bytes that arrived before the visit was closed may get their number after it: a context was waited for."""
+    if span.closed_seq is None or seq < span.closed_seq:
+        return False
+    return span.closed_at is None or received_at >= span.closed_at
 
 
 def glucose_beyond_the_meter(reasons: Collection[str]) -> float | None:

@@ -25,6 +25,7 @@ from telemed.readings.models import QuarantinedItem, Reading, Triage
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
+NO_GLUCOSE = frozenset({"ketone", "strip_unknown"})  # the number is, or may be, one of ketones
 TYPED_LIMITS = {"systolic": (50, 300), "diastolic": (20, 200), "pulse": (20, 300), "glucose_mmol_l": (0.6, 33.3)}
 
 
@@ -125,6 +126,8 @@ def _view(services: Services, tx: Session, row: Reading) -> ReadingView:
         "reasons": tuple(record.get("reasons", ())), "measured_at": row.measured_at, "time_quality": row.time_quality,
     }  # fmt: skip
     if row.kind == "glucose":
+        if NO_GLUCOSE & set(record.get("reasons", ())):
+            return ReadingView(**base, shown="—")
         glucose = _number(decoded.get("mmol_per_l"))
         return ReadingView(**base, glucose_mmol_l=glucose, shown=_glucose_words(decoded, glucose))
     systolic, diastolic = _number(decoded.get("systolic_mmhg")), _number(decoded.get("diastolic_mmhg"))

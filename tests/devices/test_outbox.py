@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from devices import sealing, wire
-from devices.journal import Journal
+from devices.journal import Journal, JournalFull
 from devices.meters import BLOOD_PRESSURE, GLUCOSE, EnrolledMeters, MeterIdentity
 from devices.orders import Orders
 from devices.outbox import Outbox
@@ -197,3 +197,32 @@ def test_a_meter_is_known_by_name_then_by_address_and_another_serial_is_refused(
     assert meters.recognise("bb", "A&D_UA-651BLE_C4", ["1810"], by_kind=True) is None, "it is bound already"
     meters.forget("m", NOW)
     assert meters.recognise("aa", "A&D_UA-651BLE_C3", ["1810"], by_kind=True) is None
+
+
+def test_a_visit_that_a_full_disk_kept_from_closing_is_closed_at_the_next_try(
+    journal: Journal, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(journal, outbox)
+    orders = Orders(journal, FakeServer().identity(), session, EnrolledMeters(journal), lambda: NOW)
+
+    def full(name: str, value: str) -> None:
+        raise JournalFull("no room")
+
+    def give(order: wire.Order) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "remember", full)
+            with pytest.raises(JournalFull):
+                asyncio.run(orders.execute((order,)))
+
+    opening = wire.Order(1, "open_visit", {"visit_id": "visit"})
+    give(opening)
+    assert session.open_visit_id is None
+    asyncio.run(orders.execute((opening,)))
+    closing = wire.Order(2, "close_visit", {"visit_id": "visit"})
+    give(closing)
+    assert session.open_visit_id == "visit"
+    asyncio.run(orders.execute((closing,)))
+
+    assert session.open_visit_id is None
+    assert Session(journal, outbox).open_visit_id is None, "closed on the disk too"
+    assert [item.kind for item in outbox.next_batch()] == ["visit_opened", "visit_closed"]

@@ -340,3 +340,18 @@ def test_answers_that_are_not_the_servers_change_nothing(
             assert len(corner.records()) == 1
 
     in_corner(tmp_path, story)
+
+
+def test_a_copy_of_this_gateway_is_reported(tmp_path: Path) -> None:
+    def conflict(item: dict[str, Any]) -> dict[str, Any]:
+        return {"seq": item["seq"], "event_id": item["event_id"], "status": "conflict", "code": "other_bytes"}
+
+    async def story(corner: Corner) -> None:
+        take = corner.server._take
+        corner.server._take = lambda entry: {**take(entry), **conflict(entry)}  # type: ignore[method-assign]
+        async with corner.gateway():
+            await corner.server.until(
+                lambda: bool(corner.server.beats) and corner.server.beats[-1]["status"] == "chain_broken", WITHIN_S
+            )
+
+    in_corner(tmp_path, story)

@@ -167,6 +167,16 @@ def test_a_reading_after_the_visit_was_closed_is_quarantined(sender: Sender, vis
     assert sender.judged()[2] == ("quarantined", "visit_not_open")
 
 
+def test_a_reading_that_arrived_before_the_close_is_taken_though_its_number_comes_after(
+    services: Services, sender: Sender, visit: UUID
+) -> None:
+    sender.opened(visit)
+    sender.add("visit_closed", visit, received_at=later(services.clock, seconds=5))
+    sender.reading(visit)
+
+    assert sender.judged()[2] == ("accepted", None)
+
+
 @pytest.mark.parametrize("visit_id", [None, new_id()])
 def test_a_reading_without_a_known_visit_is_quarantined(sender: Sender, visit_id: UUID | None) -> None:
     sender.reading(visit_id)

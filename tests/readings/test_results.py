@@ -118,6 +118,8 @@ def test_nothing_that_is_pushed_or_queued_holds_a_value(
         ({"status_flags": [], "mmol_per_l": None}, ["no_concentration"], "—"),
         ({"status_flags": [], "mmol_per_l": "NaN"}, ["no_concentration"], "—"),
         ({"status_flags": [], "mmol_per_l": 7.75}, [], "7.8"),
+        ({"status_flags": [], "mmol_per_l": 0.6}, ["ketone", "unusual_glucose"], "—"),
+        ({"status_flags": [], "mmol_per_l": 4.5}, ["strip_unknown"], "—"),
     ],
 )
 def test_what_is_no_number_is_never_shown_as_one(
@@ -158,6 +160,17 @@ def test_a_glucose_of_hi_is_urgent_though_it_is_no_number(services: Services, vi
     sender.judged()
 
     assert level(services, visit) == "AMBER"
+
+
+@pytest.mark.parametrize("reason", ["ketone", "strip_unknown"])
+def test_ketones_are_no_glucose_for_view_or_level(services: Services, visit: UUID, sender: Sender, reason: str) -> None:
+    sender.opened(visit)
+    sender.reading(visit, **sender.glucose(0.6, reasons=[reason]))
+    sender.judged()
+
+    (view,) = service.readings_of_visit(services, cast.VERA.who, visit)
+    assert (view.glucose_mmol_l, view.reasons) == (None, (reason,))
+    assert level(services, visit) == "UNKNOWN"
 
 
 def test_what_is_no_result_does_not_change_the_level(services: Services, visit: UUID, sender: Sender) -> None:
