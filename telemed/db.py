@@ -19,6 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import DeclarativeBase, Session
 
 Tx = Session  # one transaction; the name by which modules without SQLAlchemy speak of it
+BUSY_MS = 15_000
 CHECKPOINT_EVERY = 200  # write transactions between two checkpoints; about 4 MB of log at our row sizes
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -98,11 +99,18 @@ class Database:
                 self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the database file. Only for the one writing process."""
+        """Move the write-ahead log into the database file. Only for the one writing process.
+
+        Does not wait for readers: it would hold every writer up with it. What a reader still needs goes next time.
+        """
         if not self.is_sqlite:
             return
         with self._write_lock, self.engine.connect() as connection:
-            connection.execution_options(telemed_plain=True).execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            connection.execution_options(telemed_plain=True).execute(text("PRAGMA busy_timeout=0"))
+            try:
+                connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            finally:
+                connection.execute(text(f"PRAGMA busy_timeout={BUSY_MS}"))
 
     def close(self) -> None:
         """Checkpoint and close all connections."""
@@ -128,7 +136,7 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        "busy_timeout=15000",
+        f"busy_timeout={BUSY_MS}",
         "trusted_schema=OFF",
         "wal_autocheckpoint=0",
         "journal_size_limit=16777216",

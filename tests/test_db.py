@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from telemed.db import Database, UtcDateTime
+from telemed.db import BUSY_MS, Database, UtcDateTime
 
 WRITER = """
 import sys
@@ -68,6 +69,24 @@ def test_a_reader_does_not_wait_for_a_writer(db: Database) -> None:
             assert reader.execute(text("SELECT count(*) FROM kept")).scalar() == 0
     with db.read() as reader:
         assert reader.execute(text("SELECT count(*) FROM kept")).scalar() == 1
+
+
+def test_a_checkpoint_does_not_wait_for_a_reader(db: Database) -> None:
+    log = Path(f"{db.engine.url.database}-wal")
+    with db.read() as reader:
+        reader.execute(text("SELECT count(*) FROM kept")).scalar()
+        with db.write() as tx:
+            tx.execute(text("INSERT INTO kept VALUES (1)"))
+        begun = time.monotonic()
+        db.checkpoint()
+        assert time.monotonic() - begun < 5, "readers have no time limit, writers wait behind a checkpoint"
+    assert log.stat().st_size > 0, "the reader kept a part of the log in use"
+
+    db.checkpoint()
+
+    assert log.stat().st_size == 0
+    with db.read() as tx:
+        assert tx.execute(text("PRAGMA busy_timeout")).scalar() == BUSY_MS
 
 
 def test_news_is_told_after_the_commit_and_not_after_a_rollback(db: Database) -> None:

@@ -5,6 +5,7 @@ The answer is sealed: it may hold personal data. Keys live 30 days, as long as a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,8 @@ from telemed.ids import new_id
 from telemed.services import Services
 
 KEEP = timedelta(days=30)
+# Two repeats at the same moment wait for each other, else both would work. A few locks serve all keys.
+_TURNS = tuple(threading.Lock() for _ in range(64))
 
 
 def once(
@@ -27,6 +30,13 @@ def once(
     """Return the answer of `work`, or the stored one when this key was answered before. Raises Invalid."""
     if len(key) > 255 or who.id is None:
         raise Invalid("idempotency_key_invalid")
+    with _TURNS[hash((who.id, route, key)) % len(_TURNS)]:
+        return _once(services, who, route, key, request_hash, work)
+
+
+def _once(
+    services: Services, who: Principal, route: str, key: str, request_hash: str, work: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
     with services.db.read() as tx:
         stored = _find(tx, who, route, key)
         if stored is not None:

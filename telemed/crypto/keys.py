@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
-from sqlalchemy import delete, select
+from sqlalchemy import delete, event, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from telemed.crypto.envelope import DOMAINS, Unsealable
@@ -88,7 +88,8 @@ class KeyRing:
         self._root = root
         self._domains = domains
         self.index_cost = index_cost
-        self._subjects: OrderedDict[tuple[UUID, str, int], bytes] = OrderedDict()
+        # By the wrapped bytes too: a key made anew after shredding, by another process perhaps, has the same version.
+        self._subjects: OrderedDict[tuple[UUID, str, int, bytes], bytes] = OrderedDict()
         self._lock = threading.Lock()  # request threads share the ring
 
     @classmethod
@@ -121,7 +122,7 @@ class KeyRing:
     def versions(self) -> dict[str, int]:
         """Return the newest version of each domain's key."""
         newest: dict[str, int] = {}
-        for domain, version in self._domains:
+        for domain, version in list(self._domains):  # threads share it, and a rotation adds to it
             newest[domain] = max(version, newest.get(domain, 0))
         return newest
 
@@ -137,13 +138,17 @@ class KeyRing:
 
     def rotate(self, tx: Session) -> None:
         """Add a new version of every domain key but the index's, whose change would need a new index."""
+        made: dict[tuple[str, int], bytes] = {}
         for domain, version in self.versions().items():
             if domain == "index":
                 continue
             key = os.urandom(32)
             tx.add(DomainKey(domain=domain, version=version + 1, wrapped=aes_key_wrap(self._root.key, key)))
-            self._domains[domain, version + 1] = key
+            made[domain, version + 1] = key
         tx.flush()
+        # Used only once durable: what a rolled-back key wrapped could never be opened after a restart.
+        event.listen(tx, "after_rollback", lambda _tx: made.clear(), once=True)
+        event.listen(tx, "after_commit", lambda _tx: self._domains.update(made), once=True)
 
     def newest_subject_key(self, tx: Session, subject: UUID, domain: str) -> tuple[int, bytes]:
         """Return version and key with which to seal now; the first is made in the caller's transaction."""
@@ -160,7 +165,7 @@ class KeyRing:
             .limit(1)
         )
         if row is not None:
-            return row.version, self._unwrap(row)
+            return row.version, self._unwrap(tx, row)
         key, domain_version = os.urandom(32), self.versions()[domain]
         wrapped = aes_key_wrap(self.domain_key(domain, domain_version), key)
         tx.add(
@@ -178,7 +183,7 @@ class KeyRing:
         if row is None:
             raise Unsealable
         _held(tx).add(row)
-        return self._unwrap(row)
+        return self._unwrap(tx, row)
 
     def forget(self, tx: Session, subject: UUID, domain: str) -> None:
         """Shred: what the subject's keys of this domain sealed can never be opened again."""
@@ -188,13 +193,14 @@ class KeyRing:
             for cached in [k for k in self._subjects if k[0] == subject and k[1] == domain]:
                 self._subjects.pop(cached, None)
 
-    def _unwrap(self, row: SubjectKey) -> bytes:
-        name = (row.subject_id, row.domain, row.version)
+    def _unwrap(self, tx: Session, row: SubjectKey) -> bytes:
+        name = (row.subject_id, row.domain, row.version, row.wrapped)
         with self._lock:
             if (known := self._subjects.get(name)) is not None:
+                self._subjects.move_to_end(name)
                 return known
         try:
-            key = aes_key_unwrap(self.domain_key(row.domain, row.domain_version), row.wrapped)
+            key = aes_key_unwrap(self._stored_domain_key(tx, row.domain, row.domain_version), row.wrapped)
         except (InvalidUnwrap, KeyError):
             raise Unsealable from None
         with self._lock:
@@ -202,6 +208,15 @@ class KeyRing:
             if len(self._subjects) > CACHED_KEYS:
                 self._subjects.popitem(last=False)
         return key
+
+    def _stored_domain_key(self, tx: Session, domain: str, version: int) -> bytes:
+        """Return a domain's key of a version, also one that another process made since this one started."""
+        if (domain, version) not in self._domains:
+            row = tx.get(DomainKey, (domain, version))
+            if row is None:
+                raise KeyError(domain)
+            self._domains[domain, version] = aes_key_unwrap(self._root.key, row.wrapped)
+        return self._domains[domain, version]
 
 
 def _held(tx: Session) -> set[SubjectKey]:
