@@ -56,6 +56,10 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012 - SQLAlchemy's own hook
 
 
+class NestedWrite(RuntimeError):
+    """A mistake in the program: a use case opened a write transaction inside another one."""
+
+
 class Database:
     """Give transactions. `after_commit` receives the news collected in `tx.info["news"]` once they are durable."""
 
@@ -64,7 +68,8 @@ class Database:
         self.engine = open_engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.after_commit = after_commit
-        self._write_lock = threading.RLock()
+        self._write_lock = threading.Lock()
+        self._writing = threading.local()  # whether this thread has a write transaction open
         self._writes = 0
 
     @contextmanager
@@ -75,8 +80,11 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Yield a transaction that may write. It commits at the end, or rolls back whole on any error."""
-        with self._writer(), Session(self.engine, expire_on_commit=False) as tx:
+        """Yield a transaction that may write. It commits at the end, or rolls back whole on any error.
+
+        Raises NestedWrite inside another one of this thread: it would wait for that one, which waits for it.
+        """
+        with self._alone(), self._writer(), Session(self.engine, expire_on_commit=False) as tx:
             tx.connection(execution_options={"telemed_write": True})
             try:
                 yield tx
@@ -88,6 +96,16 @@ class Database:
             self.after_commit(tx.info["news"])
 
     @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if getattr(self._writing, "now", False):
+            raise NestedWrite("a write transaction is open in this thread; hand it down instead of opening another")
+        self._writing.now = True
+        try:
+            yield
+        finally:
+            self._writing.now = False
+
+    @contextmanager
     def _writer(self) -> Iterator[None]:
         if not self.is_sqlite:
             yield
@@ -96,7 +114,7 @@ class Database:
             yield
             self._writes += 1
             if self._writes % CHECKPOINT_EVERY == 0:
-                self.checkpoint()
+                self._checkpoint()
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file. Only for the one writing process.
@@ -105,7 +123,11 @@ class Database:
         """
         if not self.is_sqlite:
             return
-        with self._write_lock, self.engine.connect() as connection:
+        with self._alone(), self._write_lock:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        with self.engine.connect() as connection:
             connection.execution_options(telemed_plain=True).execute(text("PRAGMA busy_timeout=0"))
             try:
                 connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))

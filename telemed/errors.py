@@ -60,6 +60,14 @@ class Conflict(TelemedError):
         super().__init__(code, **facts)
 
 
+class StillWorking(Conflict):
+    """Wait `retry_after_s` seconds, then send the same again: an earlier request with this key is being answered."""
+
+    def __init__(self, code: str = "idempotency_working", retry_after_s: int = 1, **facts: object) -> None:
+        super().__init__(code, **facts)
+        self.retry_after_s = retry_after_s
+
+
 class TooMany(TelemedError):
     """Wait `retry_after_s` seconds, then try again."""
 

@@ -98,7 +98,12 @@ def _read(path: Path) -> dict[str, object]:
         return {}
 
 
-def up(settings: Settings, *, say: Callable[[str], None] = print) -> int:
+def tell(sentence: str) -> None:
+    """Print a line at once, also into a pipe or a log file: who waits for the address must see it."""
+    print(sentence, flush=True)
+
+
+def up(settings: Settings, *, say: Callable[[str], None] = tell) -> int:
     """Run the demo until Ctrl-C, or until one of its processes ends by itself. Return the exit code."""
     if not settings.demo:
         raise StartRefused("`up` runs the demo; set TELEMED_DEMO=1, or start `serve` for a real deployment.")

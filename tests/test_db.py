@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from telemed.db import BUSY_MS, Database, UtcDateTime
+from telemed.db import BUSY_MS, Database, NestedWrite, UtcDateTime
 
 WRITER = """
 import sys
@@ -69,6 +69,20 @@ def test_a_reader_does_not_wait_for_a_writer(db: Database) -> None:
             assert reader.execute(text("SELECT count(*) FROM kept")).scalar() == 0
     with db.read() as reader:
         assert reader.execute(text("SELECT count(*) FROM kept")).scalar() == 1
+
+
+def test_a_write_inside_a_write_is_refused_at_once(db: Database) -> None:
+    def mistake() -> None:
+        with db.write() as outer:
+            outer.execute(text("INSERT INTO kept VALUES (1)"))
+            with db.write():
+                pytest.fail("the inner transaction must not begin")
+
+    with pytest.raises(NestedWrite):
+        mistake()
+
+    with db.write() as tx:
+        assert tx.execute(text("SELECT count(*) FROM kept")).scalar() == 0
 
 
 def test_a_checkpoint_does_not_wait_for_a_reader(db: Database) -> None:

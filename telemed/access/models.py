@@ -83,7 +83,10 @@ class AuditRow(Base):
 
 
 class StoredAnswer(Base):
-    """The answer to a request with an `Idempotency-Key`, so that a repeat gets the same one."""
+    """The claim of an `Idempotency-Key`, then its answer, so that a repeat gets the same one.
+
+    `leased_until` stands while `attempt` is being worked on, and is empty once the answer is stored.
+    """
 
     __tablename__ = "stored_answer"
     __table_args__ = (UniqueConstraint("actor_id", "route", "key"),)
@@ -96,6 +99,8 @@ class StoredAnswer(Base):
     request_hash: Mapped[str]
     answer: Mapped[bytes | None] = sealed_section()
     answer_rev: Mapped[int] = section_revision()
+    attempt: Mapped[int]
+    leased_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
     @property

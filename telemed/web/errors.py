@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from telemed.errors import Invalid, SignInNeeded, TelemedError, TooMany
+from telemed.errors import Invalid, SignInNeeded, StillWorking, TelemedError, TooMany
 
 log = structlog.get_logger()
 HTTP_CODES = {
@@ -51,7 +51,7 @@ def _on_ours(error: TelemedError) -> ResponseReturnValue:
     if isinstance(error, SignInNeeded) and not wants_json() and request.method == "GET":
         return redirect(url_for("sign_in.form", next=request.full_path.rstrip("?")))
     response = answer(error.status, error.code, as_document(error))
-    if isinstance(error, TooMany):
+    if isinstance(error, TooMany | StillWorking):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response
 

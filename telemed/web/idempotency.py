@@ -13,7 +13,7 @@ from telemed.web.guard import services, who
 
 
 def once(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the answer of `work`; a repeat under the same key gets the same answer. Raises Invalid."""
+    """Return the answer of `work`; a repeat under the same key gets the same answer. Raises as `answers.once`."""
     key = request.headers.get("Idempotency-Key", "")
     if not key:
         return work()

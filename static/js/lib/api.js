@@ -12,7 +12,7 @@ export class ApiError extends Error {
   }
 
   get mayRetry() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
+    return this.status === 0 || this.status === 429 || this.code === "idempotency_working" || this.status >= 500;
   }
 
   /** The sentence for people: the page's own words for this code, else a general one. */
