@@ -130,15 +130,15 @@ def journey(arguments: argparse.Namespace) -> int:
 
 
 def account(arguments: argparse.Namespace) -> None:
-    from telemed.admin import create_account, list_accounts
+    from telemed.admin import list_accounts, order
 
     if arguments.verb == "list":
         list_accounts(_settings())
         return
     password = os.environ.get("TELEMED_NEW_PASSWORD") or _ask_password()
-    create_account(
-        _settings(), arguments.login or "", password, arguments.role or "", arguments.name or "",
-        branch=arguments.branch, language=arguments.language,
+    order(
+        _settings(), "account create", login=arguments.login or "", password=password, role=arguments.role or "",
+        name=arguments.name or "", branch=arguments.branch or "", language=arguments.language,
     )  # fmt: skip
 
 
@@ -167,15 +167,18 @@ def restore(arguments: argparse.Namespace) -> None:
 
 
 def keys(arguments: argparse.Namespace) -> None:
-    from telemed.admin import keys
+    from telemed.admin import key_state, order
 
-    keys(_settings(), arguments.verb)
+    if arguments.verb == "rotate":
+        order(_settings(), "keys rotate")
+    else:
+        key_state(_settings())
 
 
 def erase(arguments: argparse.Namespace) -> None:
-    from telemed.admin import erase
+    from telemed.admin import order
 
-    erase(_settings(), arguments.patient_id)
+    order(_settings(), "erase", patient_id=arguments.patient_id)
 
 
 def triage(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,5 @@
-"""What an operator's commands do. Those that only read open the database as readers; those that write need the server
-stopped on SQLite, and say so.
+"""What an operator's commands do. Those that only read open the database as readers. Those that write are done by the
+running server, or here when it is stopped; `migrate` and `restore` need it stopped and say so.
 """
 
 from __future__ import annotations
@@ -9,26 +9,27 @@ import json
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from telemed import command_socket, commands
 from telemed.access import accounts, admin_tasks
 from telemed.bootstrap import build_services, found_deployment
 from telemed.branches import service as branches
 from telemed.consultation.media_client import MediaClient
 from telemed.delivery import service as delivery
-from telemed.errors import Invalid, StartRefused, TelemedError
-from telemed.ids import parse_id
+from telemed.errors import StartRefused, TelemedError
 from telemed.outbox import Worker
-from telemed.patients import service as patients
 from telemed.readings import rules as readings_rules
 from telemed.schema import upgrade
-from telemed.serve import only_one
+from telemed.serve import AlreadyRuns, only_one
 from telemed.services import Services
 from telemed.settings import Settings
 
 FREE_BYTES = 200_000_000
+STARTING_S = 10.0  # how long a command waits for a server that holds the folder and does not listen yet
 DATA_FILE, KEYS_FILE, STATE_FILE = "telemed.db", "subject-keys.db", "backup.json"
 
 
@@ -54,6 +55,16 @@ def _stopped(settings: Settings) -> Iterator[Services]:
             services.db.close()
 
 
+@contextlib.contextmanager
+def _reading(settings: Settings) -> Iterator[Services]:
+    """Yield services that only read, also beside a running server."""
+    services = build_services(settings, read_only=True)
+    try:
+        yield services
+    finally:
+        services.db.close()
+
+
 def work(settings: Settings) -> None:
     """Run background jobs until the process is ended."""
     if settings.is_sqlite:
@@ -62,23 +73,32 @@ def work(settings: Settings) -> None:
     Worker(services, services.db, services.journey, services.clock).run_forever()
 
 
-def create_account(
-    settings: Settings, login: str, password: str, role: str, name: str, *, branch: str | None, language: str
-) -> None:
-    """Create one staff account."""
-    with _stopped(settings) as services:
-        branch_id, region_id = branches.place_of(services, branch)
-        accounts.create_account(
-            services, login, password, role, name, branch_id=branch_id, region_id=region_id, language=language
-        )
-    print(f"Account {login} ({role}) is ready.")
+def order(settings: Settings, command: str, /, **words: str) -> None:
+    """Run a command that writes, and print what it says: in the running server, or here when it is stopped."""
+    for line in _carried_out(settings, command, words):
+        print(line)
+
+
+def _carried_out(settings: Settings, command: str, words: dict[str, str]) -> list[str]:
+    patience = time.monotonic() + STARTING_S
+    while True:
+        try:
+            with _stopped(settings) as services:
+                return commands.run(services, command, words)
+        except AlreadyRuns:
+            with contextlib.suppress(command_socket.NobodyListens):
+                return command_socket.send(settings.server_dir, command, words)
+        # It is just starting or stopping, or `migrate` runs.
+        if time.monotonic() > patience:
+            raise StartRefused(f"A process works on {settings.server_dir} and takes no commands; try again later.")
+        time.sleep(0.1)
 
 
 def list_accounts(settings: Settings) -> None:
     """Print every account with its role."""
-    services = build_services(settings)
-    for login, role, disabled in admin_tasks.accounts_of(services):
-        print(f"{login:24} {role:12} {'disabled' if disabled else ''}".rstrip())
+    with _reading(settings) as services:
+        for login, role, disabled in admin_tasks.accounts_of(services):
+            print(f"{login:24} {role:12} {'disabled' if disabled else ''}".rstrip())
 
 
 def join_code_for_demo(settings: Settings) -> str:
@@ -93,7 +113,8 @@ def join_code_for_demo(settings: Settings) -> str:
 
 def verify_audit(settings: Settings) -> int:
     """Check the audit chain; exit code 1 names the first broken row."""
-    broken, count = admin_tasks.check_audit(build_services(settings))
+    with _reading(settings) as services:
+        broken, count = admin_tasks.check_audit(services)
     print(f"{count} rows, the chain is whole." if broken is None else f"The chain is broken at row {broken}.")
     return 0 if broken is None else 1
 
@@ -136,23 +157,11 @@ def restore(settings: Settings, folder: Path) -> None:
     print("Restored; a new epoch began. Check it with `python app.py audit verify`.")
 
 
-def keys(settings: Settings, verb: str) -> None:
-    """Print the versions of the domain keys, or add a new version of each."""
-    if verb == "rotate":
-        with _stopped(settings) as services:
-            admin_tasks.rotate_keys(services)
-    for line in admin_tasks.key_lines(build_services(settings)):
-        print(line)
-
-
-def erase(settings: Settings, patient_id: str) -> None:
-    """Shred a patient's identity and delivery keys; clinical records stay as long as the law wants them."""
-    known = parse_id(patient_id)
-    if known is None:
-        raise Invalid(fields={"patient_id": "not_an_id"})
-    with _stopped(settings) as services:
-        patients.erase_patient(services, known)
-    print("Identity, contact and delivery data can no longer be opened by anybody.")
+def key_state(settings: Settings) -> None:
+    """Print the versions of the domain keys."""
+    with _reading(settings) as services:
+        for line in admin_tasks.key_lines(services):
+            print(line)
 
 
 def triage(file: TextIO) -> int:
@@ -169,7 +178,8 @@ def triage(file: TextIO) -> int:
 
 def check_custody(settings: Settings) -> int:
     """Check that every parcel's custody is an unbroken chain of legal steps with at most one final one."""
-    faults = delivery.custody_faults(build_services(settings))
+    with _reading(settings) as services:
+        faults = delivery.custody_faults(services)
     for fault in faults:
         print(fault)
     print("Custody is whole." if not faults else f"{len(faults)} faults.")
@@ -197,7 +207,7 @@ def _findings(settings: Settings) -> Iterator[str]:
     if key.exists() and not settings.demo:
         yield "The root key lies beside the database; keep it apart with TELEMED_ROOT_PASSPHRASE_FILE."
     try:
-        services = build_services(settings)
+        services = build_services(settings, read_only=True)
     except TelemedError as error:
         yield str(error)
         return

@@ -123,9 +123,9 @@ class Application:
         self.services.db.close()
 
 
-def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
+def build_services(settings: Settings, *, clock: Clock = utc_now, read_only: bool = False) -> Services:
     """Open the database and the keys. Raises StartRefused when the folder was never prepared."""
-    db = Database(settings.database_url)
+    db = Database(settings.database_url, read_only=read_only)
     root = open_root(settings.server_dir / "keys", settings.root_passphrase)
     with db.read() as tx:
         deployment = tx.scalar(select(Deployment))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, TypeDecorator, Uuid, create_engine, event, text
@@ -63,9 +64,12 @@ class NestedWrite(RuntimeError):
 class Database:
     """Give transactions. `after_commit` receives the news collected in `tx.info["news"]` once they are durable."""
 
-    def __init__(self, url: str, after_commit: Callable[[list[Any]], None] | None = None) -> None:
+    def __init__(
+        self, url: str, after_commit: Callable[[list[Any]], None] | None = None, *, read_only: bool = False
+    ) -> None:
         self.url = url
-        self.engine = open_engine(url)
+        self.read_only = read_only
+        self.engine = open_engine(url, read_only=read_only)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.after_commit = after_commit
         self._write_lock = threading.Lock()
@@ -121,7 +125,7 @@ class Database:
 
         Does not wait for readers: it would hold every writer up with it. What a reader still needs goes next time.
         """
-        if not self.is_sqlite:
+        if not self.is_sqlite or self.read_only:
             return
         with self._alone(), self._write_lock:
             self._checkpoint()
@@ -140,10 +144,15 @@ class Database:
         self.engine.dispose()
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine with our pragmas and transaction rules for the URL's database."""
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
+    """Return an engine with our pragmas and transaction rules for the URL's database.
+
+    `read_only` is for commands beside a running server: the last connection to close would otherwise checkpoint.
+    """
     if url.startswith("postgres"):
         return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=10, max_overflow=20)
+    if read_only:
+        url = f"sqlite:///file:{quote(url.removeprefix('sqlite:///'))}?mode=ro&uri=true"
     engine = create_engine(url, connect_args={"timeout": 15})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)

