@@ -95,8 +95,9 @@ def job_kind(event: type, handler: Handler) -> str:
 
 def publish(tx: Session, event: Any, journey: Journey, now: datetime) -> None:
     """Store the event's durable consequences in `tx`, and note it for the live push after the commit."""
-    payload = _to_json(event)
-    for handler in journey.durable.get(type(event), ()):
+    handlers = journey.durable.get(type(event), ())
+    payload = _to_json(event) if handlers else {}
+    for handler in handlers:
         job_id = new_id()
         kind = job_kind(type(event), handler)
         tx.add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
@@ -388,3 +389,13 @@ def _view(services: Services, tx: Session, visit: Visit) -> VisitView:
 def visit_of_booking(tx: Session, booking_id: UUID) -> Visit | None:
     """Return the visit of a booking, or None."""
     return tx.scalar(select(Visit).join(Booking, Booking.id == Visit.booking_id).where(Booking.id == booking_id))
+
+
+def count_open_steps(tx: Session, visit_ids: Collection[UUID]) -> dict[tuple[UUID, str], int]:
+    """Return by visit and kind how many steps still wait for a reading; nothing where none does."""
+    rows = tx.execute(
+        select(SeriesStep.visit_id, SeriesStep.kind, func.count())
+        .where(SeriesStep.visit_id.in_(visit_ids), SeriesStep.state.in_(("waiting", "asked", "repeat")))
+        .group_by(SeriesStep.visit_id, SeriesStep.kind)
+    )
+    return {(visit_id, kind): count for visit_id, kind, count in rows}

@@ -43,10 +43,14 @@ class Vault:
 
     def seal(self, tx: Session, row: Any, section: str, document: dict[str, Any]) -> None:
         """Put `document` into the row's section and raise its revision."""
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        self.seal_json(tx, row, section, text.encode())
+
+    def seal_json(self, tx: Session, row: Any, section: str, plaintext: bytes) -> None:
+        """Put a document that is JSON already into the row's section and raise its revision."""
         domain = row.__sealed__[section]
         version, key = self._keys.newest_subject_key(tx, row.subject_id, domain)
         revision = (getattr(row, f"{section}_rev") or 0) + 1
-        plaintext = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
         place = self._place(row, section, revision)
         setattr(row, section, envelope.seal(key, version, domain, place, plaintext))
         setattr(row, f"{section}_rev", revision)

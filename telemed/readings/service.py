@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -25,6 +25,8 @@ from telemed.readings.models import QuarantinedItem, Reading, Triage
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
+KINDS = ("blood_pressure", "glucose")
+NEWEST = 12  # results of a kind that triage looks at; a series asks for three or four
 NO_GLUCOSE = frozenset({"ketone", "strip_unknown"})  # the number is, or may be, one of ketones
 TYPED_LIMITS = {"systolic": (50, 300), "diastolic": (20, 200), "pulse": (20, 300), "glucose_mmol_l": (0.6, 33.3)}
 
@@ -115,6 +117,18 @@ def _views(services: Services, tx: Session, visit_id: UUID) -> list[ReadingView]
     rows = tx.scalars(
         select(Reading).where(Reading.visit_id == visit_id).order_by(Reading.measured_at, Reading.stored_at)
     )
+    return [_view(services, tx, row) for row in rows]
+
+
+def _newest_views(services: Services, tx: Session, visit_id: UUID) -> list[ReadingView]:
+    """Return the newest results of each kind in the order of measurement; more than a series has, yet a number, so that
+    a visit's urgency costs the same however much a meter has sent.
+    """
+    rows: list[Reading] = []
+    for kind in KINDS:
+        of_kind = select(Reading).where(Reading.visit_id == visit_id, Reading.kind == kind)
+        rows += tx.scalars(of_kind.order_by(Reading.measured_at.desc(), Reading.stored_at.desc()).limit(NEWEST))
+    rows.sort(key=lambda row: (row.measured_at, row.stored_at))
     return [_view(services, tx, row) for row in rows]
 
 
@@ -215,8 +229,25 @@ def _typed(kind: str, values: dict[str, float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tell_stored(services: Services, tx: Session, reading: Reading) -> None:
-    """Publish that a reading is stored, and that the series is complete when it is."""
+class StoredReading(Protocol):
+    """What others are told of a stored reading, whether it was typed in or came from a meter."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def visit_id(self) -> UUID: ...
+    @property
+    def patient_id(self) -> UUID: ...
+    @property
+    def branch_id(self) -> UUID: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+
+
+def tell_stored(services: Services, tx: Session, reading: StoredReading) -> None:
+    """Publish that a reading is stored, and move its series on."""
     at = services.clock()
     services.publish(
         tx,
@@ -224,7 +255,13 @@ def tell_stored(services: Services, tx: Session, reading: Reading) -> None:
             reading.id, reading.visit_id, reading.patient_id, reading.branch_id, reading.kind, reading.status, at
         ),
     )
+    continue_series(services, tx, reading)
+
+
+def continue_series(services: Services, tx: Session, reading: StoredReading) -> None:
+    """Give a stored reading to the step that waits for it; publish that the series is complete when it is."""
     if checkup.note_reading(services, tx, reading.visit_id, reading.kind, reading.status, reading.id):
+        at = services.clock()
         services.publish(tx, SeriesComplete(reading.visit_id, reading.patient_id, reading.branch_id, at))
 
 
@@ -256,7 +293,7 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
 def case_of(services: Services, tx: Session, visit: Visit) -> rules.Case:
     """Return what triage looks at: the answers, the mean of the last two usable pressures, the newest glucose."""
     answers = checkup.read_answers(services, tx, visit)
-    views = _views(services, tx, visit.id)
+    views = _newest_views(services, tx, visit.id)
     usable = [view for view in views if view.status != "not_a_result"]
     pressures = [view for view in usable if view.systolic_mmhg is not None and view.diastolic_mmhg is not None]
     glucose = [value for view in views if (value := _glucose_of(view)) is not None]

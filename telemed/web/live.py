@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -84,9 +84,11 @@ class Live:
     def push_news(self, journey: Journey, events: list[Any]) -> None:
         """Push the live consequences of events that are committed."""
         for event in events:
-            for news in journey.live.get(type(event), ()):
+            pushes = journey.live.get(type(event), ())
+            document = _ids(event) if pushes else {}
+            for news in pushes:
                 for room in news.rooms(event):
-                    self.push(news.name, _ids(event), room)
+                    self.push(news.name, document, room)
 
     def _connect(self, _auth: Any = None) -> bool:
         if not is_open_to("live.connect", self._who().role):
@@ -149,7 +151,7 @@ def _sid() -> str:
 
 def _ids(event: Any) -> dict[str, Any]:
     document = {"event": type(event).__name__}
-    for key, value in asdict(event).items():
+    for key, value in ((field.name, getattr(event, field.name)) for field in fields(event)):
         document[key] = iso(value) if hasattr(value, "isoformat") else str(value) if isinstance(value, UUID) else value
     return document
 

@@ -13,14 +13,15 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from telemed.bootstrap import Application
 from telemed.branches.models import Gateway, Meter
-from telemed.checkup.models import Visit
+from telemed.checkup.models import SeriesStep, Visit
 from telemed.crypto import signing, wire
 from telemed.ids import new_id
 from telemed.readings import service
+from telemed.readings.events import ReadingStored, SeriesComplete
 from telemed.readings.models import QuarantinedItem, Reading, Transmission
 from telemed.readings.wire import Record
 from telemed.services import Services
@@ -457,3 +458,59 @@ def test_the_tray_shows_reason_and_times_to_its_own_branch_only(sender: Sender, 
     assert service.quarantine_of_branch(services, cast.ANNA.who) == [("no_visit", now, now + timedelta(hours=24))]
     assert service.quarantine_of_branch(services, cast.BORIS.who) == []
     assert service.quarantine_of_branch(services, replace(cast.ANNA.who, branch_id=cast.SOSNOVO)) == []
+
+
+# --- a batch costs by the batch, not by the item ------------------------------------------------------------------
+
+
+def test_a_larger_batch_asks_the_database_no_more_often(sender: Sender, services: Services, hands: Hands) -> None:
+    asked: list[str] = []
+    event.listen(services.db.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    counts = []
+    for readings in (1, 5, 100):  # the first opens the keys
+        visit = hands.visit(cast.MARIA, state="closed")
+        begun = len(sender.items)
+        sender.opened(visit)
+        for _ in range(readings):
+            sender.reading(visit)
+        asked.clear()
+        assert set(sender.judged(sender.items[begun:])) == {("accepted", None)}
+        counts.append(len(asked))
+
+    assert counts[1] == counts[2]
+
+
+def test_one_batch_tells_of_a_visit_once_whatever_came(
+    sender: Sender, application: Application, visit: UUID, hands: Hands
+) -> None:
+    other = hands.visit(cast.IVAN, state="closed")
+    news: list[object] = []
+    application.services.db.after_commit = news.extend
+    for which in (visit, other):
+        sender.opened(which)
+        for _ in range(4):
+            sender.reading(which)
+    sender.judged()
+
+    assert [one.visit_id for one in news if isinstance(one, ReadingStored)] == [visit, other]
+
+
+def test_the_series_goes_on_with_each_reading_of_a_batch(
+    sender: Sender, application: Application, visit: UUID, services: Services
+) -> None:
+    with services.db.write() as tx:
+        for ordinal in (1, 2, 3):
+            tx.add(SeriesStep(id=new_id(), visit_id=visit, kind="blood_pressure", ordinal=ordinal, state="waiting",
+                              not_before=services.clock()))  # fmt: skip
+    news: list[object] = []
+    application.services.db.after_commit = news.extend
+    sender.opened(visit)
+    sender.reading(visit)
+    sender.reading(visit, verdict="questionable", reasons=["body_movement"])  # its step is asked for once more
+    for _ in range(4):
+        sender.reading(visit)
+    sender.judged()
+
+    with services.db.read() as tx:
+        assert set(tx.scalars(select(SeriesStep.state).where(SeriesStep.visit_id == visit))) == {"done"}
+    assert sum(isinstance(one, SeriesComplete) for one in news) == 1

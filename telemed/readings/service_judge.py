@@ -1,0 +1,172 @@
+"""The judgement of a batch's items: what the batch needs to know is read once, then each item is decided by itself."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from telemed.branches.models import Gateway, Meter
+from telemed.checkup.models import Visit
+from telemed.clock import parse_iso
+from telemed.crypto import wire
+from telemed.crypto.envelope import Unsealable
+from telemed.readings import rules
+from telemed.readings.models import Reading, Transmission
+from telemed.readings.wire import Item, Record, is_sane
+from telemed.services import Services
+
+
+class Judgement(NamedTuple):
+    """What becomes of one item, and the gateway's stamp on it. With `visit` it enters that visit's record."""
+
+    status: str
+    code: str | None = None
+    received_at: datetime | None = None
+    record: Record | None = None
+    visit: Visit | None = None
+
+
+@dataclass
+class Known:
+    """What one batch needs to know, read once: visits, their spans, meters and when they were removed, keys and events
+    that were seen before.
+    """
+
+    gateway_id: str
+    branch_id: UUID
+    branch: str
+    visits: dict[UUID, Visit]
+    spans: dict[UUID, rules.VisitSpan]
+    meters: dict[UUID, datetime | None]
+    keys: set[str]
+    events: set[UUID]
+
+    def had_meter(self, meter_id: UUID, at: datetime) -> bool:
+        """Tell whether the branch had the meter when the bytes arrived; it may have been removed since."""
+        if meter_id not in self.meters:
+            return False
+        removed_at = self.meters[meter_id]
+        return removed_at is None or at <= removed_at
+
+
+def look_up(tx: Session, gateway: Gateway, items: Sequence[Item]) -> Known:
+    """Return what the judgement of these items needs; one query a kind of fact, whatever the number of items."""
+    visit_ids = {item.visit_id for item in items if item.visit_id is not None}
+    visits = (
+        {visit.id: visit for visit in tx.scalars(select(Visit).where(Visit.id.in_(visit_ids)))} if visit_ids else {}
+    )
+    events = [item.event_id for item in items]
+    known_events = set(tx.scalars(select(Transmission.event_id).where(Transmission.event_id.in_(events))))
+    keys = [item.reading_key for item in items if item.reading_key]
+    known = Known(
+        str(gateway.id), gateway.branch_id, str(gateway.branch_id), visits, {}, {}, set(), known_events
+    )  # fmt: skip
+    if keys:
+        known.keys.update(tx.scalars(select(Reading.reading_key).where(Reading.reading_key.in_(keys))))
+        known.meters.update(_meters(tx, gateway.branch_id))
+        known.spans.update(_spans(tx, gateway, visit_ids))
+    return known
+
+
+def _meters(tx: Session, branch_id: UUID) -> dict[UUID, datetime | None]:
+    rows = tx.execute(select(Meter.id, Meter.removed_at).where(Meter.branch_id == branch_id))
+    return {row.id: row.removed_at for row in rows}
+
+
+def _spans(tx: Session, gateway: Gateway, visit_ids: set[UUID]) -> dict[UUID, rules.VisitSpan]:
+    if not visit_ids:
+        return {}
+    spans: dict[UUID, rules.VisitSpan] = {}
+    marks = tx.execute(
+        select(Transmission.visit_id, Transmission.kind, Transmission.seq, Transmission.received_at)
+        .where(
+            Transmission.gateway_id == gateway.id,
+            Transmission.kind != "reading",
+            Transmission.visit_id.in_(visit_ids),
+        )
+        .order_by(Transmission.seq)
+    )
+    for visit_id, kind, seq, received_at in marks:
+        _mark(spans, visit_id, kind, seq, received_at)
+    return spans
+
+
+def _mark(spans: dict[UUID, rules.VisitSpan], visit_id: UUID | None, kind: str, seq: int, at: datetime) -> None:
+    if visit_id is None:
+        return
+    if kind == "visit_opened":
+        spans.setdefault(visit_id, rules.VisitSpan(seq, at))
+    elif (span := spans.get(visit_id)) is not None and span.closed_seq is None:
+        spans[visit_id] = rules.VisitSpan(span.opened_seq, span.opened_at, seq, at)
+
+
+def judge(services: Services, tx: Session, known: Known, item: Item) -> Judgement:
+    """Return what becomes of an item. What is decided here is known to the items after it in the batch."""
+    received_at = _stamp_of(item)
+    if received_at is None:
+        return Judgement("rejected", "time_invalid")
+    if item.event_id in known.events:
+        return Judgement("conflict", "event_id_used", received_at)
+    known.events.add(item.event_id)
+    if item.kind != "reading":
+        _mark(known.spans, item.visit_id, item.kind, item.seq, received_at)
+        return Judgement("accepted", None, received_at)
+    if item.reading_key in known.keys:
+        return Judgement("duplicate", "reading_known", received_at)
+    record = open_record(services, tx, known.gateway_id, known.branch, item)
+    if isinstance(record, str):
+        return Judgement("rejected", record, received_at)
+    if record.source == "simulated" and not services.demo:
+        return Judgement("rejected", "simulated_refused", received_at)
+    return _place(known, item, received_at, record)
+
+
+def _place(known: Known, item: Item, received_at: datetime, record: Record) -> Judgement:
+    """Give a readable record to the visit it was measured in, or to the tray."""
+    visit = known.visits.get(item.visit_id) if item.visit_id else None
+    if visit is None:
+        return Judgement("quarantined", "no_visit", received_at)
+    reason = rules.quarantine_reason(
+        item.seq,
+        received_at,
+        record.effective_at,
+        known.spans.get(visit.id),
+        meter_known=known.had_meter(record.meter.enrolment_id, received_at),
+        branch_matches=visit.branch_id == known.branch_id,
+    )
+    if reason:
+        return Judgement("quarantined", reason, received_at)
+    known.keys.add(item.reading_key)
+    return Judgement("accepted", None, received_at, record, visit)
+
+
+def _stamp_of(item: Item) -> datetime | None:
+    """Return the gateway's stamp, or None when it is no moment that a database can keep."""
+    try:
+        received_at = parse_iso(item.received_at)
+    except (ValueError, OverflowError):
+        return None
+    return received_at if is_sane(received_at) else None
+
+
+def open_record(services: Services, tx: Session, gateway_id: str, branch_id: str, item: Item) -> Record | str:
+    """Return the record inside a sealed item, or the code of why it cannot be read."""
+    try:
+        sealed = base64.b64decode(item.sealed, validate=True)
+        info = wire.ingest_info(gateway_id, branch_id, item.__dict__)
+        plaintext = services.signer.open_item(tx, item.key_id, sealed, info)
+    except (Unsealable, binascii.Error):
+        return "unsealable"
+    try:
+        return Record.model_validate_json(plaintext)
+    except ValidationError:
+        return "record_invalid"
