@@ -224,7 +224,7 @@ def test_the_page_switches_the_picture_as_the_rule_says(page: Page) -> None:
 
     wrong = page.evaluate(
         """async (cases) => {
-          const { nextVideo, VIDEO_ON } = await import('/static/js/lib/call.js');
+          const { nextVideo, VIDEO_ON } = await import("/static/js/lib/call-ladder.js");
           return cases.filter(({steps}) => {
             let video = VIDEO_ON;
             return steps.some(({on, ...sample}) => (video = nextVideo(video, sample)).on !== on);

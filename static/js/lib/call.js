@@ -1,73 +1,74 @@
-// One call between two pages, signalled over the page's own Socket.IO connection. Perfect negotiation: the corner is
-// polite and gives way, the doctor is not. No words and no elements here: the page shows what onState tells.
+// One call between two pages, signalled over the page's own Socket.IO connection. The corner is polite and gives way,
+// the doctor is not. No words and no elements here: the page shows what onState tells.
 
-const RESTART_AFTER_MS = 2000; // the browser may mend a short gap itself
-const NEW_ROUND_AFTER_S = 60; // no media for so long: start over with a new connection
-const HEARD_EVERY_S = 5;
+import { nothing, openHandshake } from "./call-handshake.js";
+import { begin, force, next, outgoing } from "./call-ladder.js";
+import { exchangeTrack, openLink } from "./call-link.js";
+import { applyOutgoing, mendVoice } from "./call-outgoing.js";
+import { recordQuality } from "./call-quality.js";
+import { NEW_ROUND_AFTER_S } from "./call-reconnection.js";
+import { openSignals } from "./call-signal.js";
 
 /**
  * Join the call. `iceServers` is a list, or a function that resolves with a fresh one (relay passwords expire).
- * `limits` is {fps, max_kbit_s} of the line class, or null for voice only.
+ * `lineClass` is the measured class of the corner's line; `device` names this tab, so that another one is noticed.
  *
  * onRemoteTrack(track, stream): show `stream` in the page's element; after a new start it is another stream.
- * onState({phase, connection, hear, heard, video}) tells the truth as both sides see it:
- *   phase  waiting (nobody there) | connecting | talking | interrupted | ended
+ * onState({phase, connection, hear, heard, video, step, reason, forced, far}) tells the truth as both sides see it:
+ *   phase  waiting (nobody there) | connecting | talking | interrupted | elsewhere (open on another device) | ended
  *   hear   {audio, video}: arrives here; heard {audio, video}: the far end says that ours arrives there
+ *   step, reason, forced: this side's step of the ladder; far {step, reason}: the other side's
  *   video  {wanted, paused}: paused means that the line is too thin and voice goes first
- * onStats({...}) once a second. Returns {setVideo(wanted), setLimits(limits), leave(), connection}.
+ * onStats({...}) once a second; onCode({state, digits, theirs}): see call-code.js; onPhotos(channel) for each connection.
+ * Returns {connection, photos, setVideo(wanted), setStep(step), exchange(kind, track), takeOver(), leave()}.
  */
-export function createCall({
-  socket, callId, polite, iceServers = [], relayOnly = false, localStream, limits = {},
-  onRemoteTrack = () => {}, onState = () => {}, onStats = () => {},
-}) {
+export function createCall(options) {
+  const { socket, callId, polite, iceServers = [], lineClass = null, device, localStream } = options;
+  const { onRemoteTrack = () => {}, onState = () => {}, onStats = () => {}, onCode = () => {}, onPhotos = () => {} } = options;
   const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
-  const state = { phase: "waiting", connection: "new", hear: nothing(), heard: nothing(), video: { wanted: true, paused: false } };
-  const parts = [];
-  let pc, round = 0, farPage = null, isPeerHere = false, isLeft = false;
-  let isOffering, ignoresOffer, needsRestart, candidates, restartTimer;
-  let unsent = []; // said while the socket was away
-  let video = VIDEO_ON, before = null, mediaAt = 0, ticks = 0, shown = "";
-  let queue = Promise.resolve(); // messages are taken one after another
+  const startedAt = now();
+  let servers = Array.isArray(iceServers) ? iceServers : [];
+  let link, round = 0, farPage = null, isPeerHere = false, isLeft = false, isElsewhere = false;
+  let ladder = begin(lineClass), wanted = true, far = { step: null, reason: null };
+  let mediaAt = now(), setUpMs = null, cutsBefore = 0, shown = "";
+  const stream = new MediaStream(localStream?.getTracks() ?? []);
 
-  // ---- signalling
+  const signals = openSignals({ socket, callId, stamp: () => ({ page, round }), onBack: join });
+  const handshake = openHandshake((hear) => {
+    if (!isPeerHere || !signals.isConnected) return false;
+    signals.tell("call:heard", hear);
+    return true;
+  });
+  const quality = recordQuality({ send: sendMinute, nextId: options.nextId ?? (() => crypto.randomUUID()) });
 
-  const take = (event, run) => {
-    const listener = (document) => {
-      if (document?.call_id && document.call_id !== callId) return;
-      queue = queue.then(() => !isLeft && run(document ?? {})).catch((error) => console.warn("call", event, error.name));
-    };
-    socket.on(event, listener);
-    parts.push(() => socket.off(event, listener));
-  };
+  // ---- who is there
 
-  function say(message) {
-    const document = { call_id: callId, page, round, ...message };
-    if (socket.connected) socket.emit("call:signal", document);
-    else unsent.push(document);
+  function join(_event, more = {}) {
+    if (isLeft || (isElsewhere && !more.take_over)) return;
+    signals.tell("call:join", { page, ...(device ? { device } : {}), ...more }, joined);
+    link.negotiation.resend(); // as it is now; what else was said meanwhile follows
+    signals.sayLate(round);
+    link.reconnection.retry();
   }
 
-  function join() {
-    socket.emit("call:join", { call_id: callId, page });
-    // A pending offer goes again as it is now; what else was said meanwhile follows.
-    const late = unsent.filter((document) => document.round === round && document.description?.type !== "offer");
-    unsent = [];
-    if (pc.signalingState === "have-local-offer") say({ description: pc.localDescription });
-    late.forEach((document) => socket.emit("call:signal", document));
-    if (needsRestart) restart();
+  function joined(answer) {
+    if (answer?.error === "call_elsewhere") goElsewhere();
+    if (["no_call_now", "not_found"].includes(answer?.error)) end();
   }
 
-  async function onPeer({ joined, page: theirs = null }) {
-    if (!joined && theirs !== null && theirs !== farPage) return; // the page before a reload, noticed late
-    isPeerHere = Boolean(joined);
+  async function onPeer({ joined: isHere, page: theirs = null }) {
+    if (!isHere && theirs !== null && theirs !== farPage) return; // the page before a reload, noticed late
+    isPeerHere = Boolean(isHere);
     if (!isPeerHere) {
-      state.heard = nothing();
+      handshake.lose();
       return show();
     }
     mediaAt = now();
     if (isReload(theirs)) return newRound();
-    if (pc.signalingState === "have-local-offer") say({ description: pc.localDescription });
-    else if (!polite && !pc.remoteDescription) await offer();
-    if (needsRestart) restart();
+    if (!link.negotiation.resend() && !polite && !link.connection.remoteDescription) await link.negotiation.offer();
+    link.reconnection.retry();
+    link.code.resend();
+    tellStep();
     show();
   }
 
@@ -80,267 +81,180 @@ export function createCall({
   async function onSignal({ description, candidate, page: theirs = null, round: theirRound = 0 }) {
     isPeerHere = true;
     const isOther = isReload(theirs);
-    if (theirRound > round) connect(theirRound);
+    if (theirRound > round) connect(theirRound, false);
     else if (isOther) return newRound();
     if (theirRound < round) return;
-    if (description) await takeDescription(description);
-    else if (candidate) await takeCandidate(candidate);
-  }
-
-  async function takeDescription(description) {
-    const isOffer = description.type === "offer";
-    ignoresOffer = isOffer && !polite && (isOffering || pc.signalingState !== "stable");
-    if (ignoresOffer || (!isOffer && pc.signalingState !== "have-local-offer")) return;
-    await pc.setRemoteDescription(description);
-    for (const held of candidates.splice(0)) await takeCandidate(held);
-    if (!isOffer) return;
-    await pc.setLocalDescription();
-    say({ description: pc.localDescription });
-  }
-
-  async function takeCandidate(candidate) {
-    if (!pc.remoteDescription) return candidates.push(candidate);
-    // Those of an ignored offer, or of the ICE generation before a restart, do not fit; others come.
-    await pc.addIceCandidate(candidate).catch((error) => ignoresOffer || console.warn("call candidate", error.name));
-  }
-
-  async function offer() {
-    const own = pc;
-    try {
-      isOffering = true;
-      await own.setLocalDescription();
-      if (own === pc && own.signalingState === "have-local-offer") say({ description: own.localDescription });
-    } catch (error) {
-      console.warn("call offer", error.name);
-    } finally {
-      isOffering = false;
-    }
+    if (description) await link.negotiation.takeDescription(description);
+    else if (candidate) await link.negotiation.takeCandidate(candidate);
   }
 
   // ---- connection
 
-  function connect(newNumber) {
-    close();
+  function connect(newNumber, isFirst) {
+    cutsBefore += link?.reconnection.cuts ?? 0;
+    link?.close();
     round = newNumber;
-    isOffering = ignoresOffer = needsRestart = false;
-    candidates = [];
-    before = null;
     mediaAt = now();
-    Object.assign(state, { hear: nothing(), heard: nothing(), connection: "new" });
-    const own = pc = new RTCPeerConnection({
-      iceServers: Array.isArray(iceServers) ? iceServers : [], bundlePolicy: "max-bundle",
-      iceTransportPolicy: relayOnly ? "relay" : "all",
+    handshake.reset();
+    const remote = new MediaStream(); // a new one with each connection: an element stays silent on an ended track
+    const own = link = openLink({
+      polite, stream, iceServers: servers, relayOnly: options.relayOnly, certificates: options.certificates, isFirst,
+      say: signals.say, tell: (message) => signals.tell("call:code", { page, round: newNumber, ...message }),
+      mend: (description) => mendVoice(description, ladder.spare.on),
+      maySignal: () => signals.isConnected && isPeerHere, renew,
+      on: {
+        onTrack: (track) => { remote.addTrack(track); onRemoteTrack(track, remote); },
+        onState: (state) => { if (state === "connected") apply(); show(); },
+        onNegotiation: () => isPeerHere && own.connection.remoteDescription && own.negotiation.offer(), // the first: onPeer
+        onCode,
+      },
     });
-    const ifOwn = (run) => (event) => own === pc && !isLeft && run(event);
-    own.onicecandidate = ifOwn(({ candidate }) => candidate && say({ candidate }));
-    own.onnegotiationneeded = ifOwn(() => isPeerHere && own.remoteDescription && offer()); // the first offer: onPeer
-    own.onconnectionstatechange = ifOwn(watchConnection);
-    const far = new MediaStream(); // a new one with each connection: an element stays silent on an ended track
-    own.ontrack = ifOwn(({ track }) => { far.addTrack(track); onRemoteTrack(track, far); });
-    for (const track of localStream?.getTracks() ?? []) own.addTransceiver(track, { streams: [localStream] });
-    for (const kind of ["audio", "video"]) {
-      if (!localStream?.getTracks().some((track) => track.kind === kind)) own.addTransceiver(kind, { direction: "recvonly" });
-    }
-    applyVideo();
-  }
-
-  function close() {
-    clearTimeout(restartTimer);
-    pc?.close();
+    onPhotos(link.photos);
+    apply();
   }
 
   function newRound() {
-    connect(round + 1);
-    return offer(); // whoever starts over must tell, polite or not
+    connect(round + 1, true);
+    return link.negotiation.offer(); // whoever starts over must tell, polite or not
   }
 
-  // connectionState, because iceConnectionState has been seen to stay away from "failed" for a minute.
-  function watchConnection() {
-    state.connection = pc.connectionState;
-    clearTimeout(restartTimer);
-    if (state.connection === "connected") {
-      needsRestart = false;
-      applyVideo();
-    }
-    if (state.connection === "disconnected") restartTimer = setTimeout(restart, RESTART_AFTER_MS);
-    if (state.connection === "failed") restart();
-    show();
-  }
-
-  async function restart() {
-    const own = pc;
-    needsRestart = !socket.connected || !isPeerHere;
-    if (needsRestart || isLeft || own.connectionState === "connected") return;
-    if (typeof iceServers === "function") await refreshServers(own);
-    if (own === pc && own.signalingState !== "closed") own.restartIce(); // asks for negotiation by itself
-  }
-
-  const refreshServers = async (own) => {
+  async function renew(connection) {
+    if (typeof iceServers !== "function") return;
     try {
-      own.setConfiguration({ ...own.getConfiguration(), iceServers: await iceServers() });
+      servers = await iceServers();
+      connection?.setConfiguration({ ...connection.getConfiguration(), iceServers: servers });
     } catch (error) {
       console.warn("call servers", error.name); // the old ones may still do
     }
-  };
-
-  // ---- picture, figures, state
-
-  async function applyVideo() {
-    const sender = pc.getSenders().find(({ track }) => track?.kind === "video");
-    state.video.paused = state.video.wanted && !(video.on && limits);
-    if (!sender) return;
-    const parameters = sender.getParameters();
-    const [encoding] = parameters.encodings ?? [];
-    if (!encoding) return; // before the negotiation
-    encoding.active = state.video.wanted && video.on && Boolean(limits);
-    if (limits?.max_kbit_s) encoding.maxBitrate = limits.max_kbit_s * 1000;
-    else delete encoding.maxBitrate;
-    if (limits?.fps) encoding.maxFramerate = limits.fps;
-    // Voice has no cap: a low one would silently take its error correction away.
-    await sender.setParameters(parameters).catch((error) => console.warn("call video", error.name));
   }
 
-  async function tick() {
-    const own = pc;
-    const figures = summary(await own.getStats());
-    if (own !== pc || isLeft) return;
-    const change = (key) => (before ? figures[key] - before[key] : 0);
-    state.hear = { audio: change("audioSamples") > 0 && change("audioPackets") > 0, video: change("framesDecoded") > 0 };
-    if (state.hear.audio || state.hear.video) mediaAt = now();
-    onStats({
-      framesDecoded: figures.framesDecoded, fps: change("framesDecoded"), rttMs: figures.rttMs, lossPct: figures.lossPct,
-      concealedPct: change("audioSamples") ? 100 * change("concealed") / change("audioSamples") : 0,
-      inKbitS: change("bytesIn") * 8 / 1000, outKbitS: change("bytesOut") * 8 / 1000, availableKbitS: figures.availableKbitS,
-    });
-    before = figures;
-    if (own.connectionState === "connected") await steer(figures);
-    tellHeard();
-    if (isPeerHere && socket.connected && now() - mediaAt > NEW_ROUND_AFTER_S) await newRound();
+  // ---- ladder, figures, state
+
+  const apply = () => applyOutgoing(link.connection, outgoing(ladder), wanted);
+
+  async function climb(changed, isForced = false) {
+    const before = ladder;
+    ladder = changed;
+    if (before.spare.on !== ladder.spare.on && link.connection.signalingState === "stable" && isPeerHere) await link.negotiation.offer();
+    if (before.step === ladder.step && before.forced === ladder.forced) return;
+    await apply();
+    tellStep(isForced);
     show();
   }
 
-  async function steer({ availableKbitS, rttMs, lossPct }) {
-    const wasOn = video.on;
-    video = nextVideo(video, { at_s: now(), kbit_s: availableKbitS, rtt_ms: rttMs, loss_pct: lossPct });
-    if (video.on !== wasOn) await applyVideo();
+  const tellStep = (isForced = false) => {
+    const kind = isForced && !ladder.forced ? "automatic" : ladder.step;
+    if (isPeerHere || isForced) signals.tell("call:step", { kind, reason: ladder.reason });
+  };
+
+  /** A step that a person chose holds for both sides; one that a line forced is that side's own. */
+  function onStep({ kind, reason, role }) {
+    const isChosen = reason === role;
+    if (kind !== "automatic") far = { step: kind, reason };
+    const mine = kind === "automatic" ? null : kind;
+    if (isChosen && ladder.forced !== mine) return climb(force(ladder, mine, role)).then(show);
+    show();
   }
 
-  function tellHeard() {
-    const { audio, video: picture } = state.hear;
-    const isNew = tellHeard.last !== `${audio}${picture}`;
-    if (!socket.connected || !isPeerHere || (!isNew && ++ticks % HEARD_EVERY_S)) return;
-    tellHeard.last = `${audio}${picture}`;
-    socket.emit("call:heard", { call_id: callId, audio, video: picture });
+  async function tick() {
+    const own = link;
+    const figures = await own.read();
+    if (own !== link || isLeft) return;
+    if (figures.hear.audio || figures.hear.video) mediaAt = now();
+    handshake.notice(figures.hear);
+    onStats(figures);
+    if (own.connection.connectionState === "connected") await steer(figures);
+    if (isPeerHere && signals.isConnected && now() - mediaAt > NEW_ROUND_AFTER_S && ladder.step !== "telephone") await newRound();
+    show();
+  }
+
+  async function steer(figures) {
+    if (setUpMs === null && (figures.hear.audio || figures.hear.video)) setUpMs = (now() - startedAt) * 1000;
+    quality.add(figures, { step: ladder.step, cuts: cutsBefore + link.reconnection.cuts, setUpMs });
+    await climb(next(ladder, { at_s: now(), kbit_s: figures.availableKbitS, rtt_ms: figures.rttMs, loss_pct: figures.lossPct }));
+  }
+
+  function sendMinute(record) {
+    if (!socket.connected) return Promise.resolve(false);
+    return new Promise((resolve) => socket.timeout(8000).emit("call:minute", { call_id: callId, ...record }, (error) => resolve(!error)));
   }
 
   function phase() {
+    if (isElsewhere) return "elsewhere";
     if (isLeft) return "ended";
-    const { hear, heard, connection } = state;
-    if (connection === "connected" && (hear.audio || hear.video) && (heard.audio || heard.video)) return "talking";
-    if (["disconnected", "failed"].includes(connection)) return "interrupted";
-    return isPeerHere || connection === "connected" ? "connecting" : "waiting";
+    const { hear, heard } = handshake, state = link.connection.connectionState;
+    if (state === "connected" && (hear.audio || hear.video) && (heard.audio || heard.video)) return "talking";
+    if (["disconnected", "failed"].includes(state)) return "interrupted";
+    return isPeerHere || state === "connected" ? "connecting" : "waiting";
   }
 
   function show() {
-    state.phase = phase();
+    const { step, reason, forced } = ladder;
+    const state = {
+      phase: phase(), connection: link.connection.connectionState, hear: handshake.hear ?? nothing(), heard: handshake.heard,
+      video: { wanted, paused: wanted && !outgoing(ladder).video }, step, reason, forced, far, isPeerHere,
+    };
     const text = JSON.stringify(state);
     if (text === shown) return;
     shown = text;
-    onState(JSON.parse(text));
+    onState(state);
+  }
+
+  function goElsewhere() {
+    isElsewhere = true;
+    link.close();
+    show();
   }
 
   function end() {
     if (isLeft) return;
     isLeft = true;
     clearInterval(ticker);
-    parts.forEach((stop) => stop());
-    close();
+    quality.close();
+    signals.close();
+    link.close();
     show();
   }
 
-  connect(0);
-  take("call:peer", onPeer);
-  take("call:signal", onSignal);
-  take("call:heard", ({ audio, video: picture }) => {
-    state.heard = { audio: Boolean(audio), video: Boolean(picture) };
-    show();
-  });
-  take("call:ended", end);
-  socket.on("connect", join);
-  parts.push(() => socket.off("connect", join));
-  const ticker = setInterval(() => (queue = queue.then(() => !isLeft && tick()).catch(() => {})), 1000);
-  const ready = typeof iceServers === "function" ? refreshServers(pc) : Promise.resolve();
-  ready.then(() => !isLeft && socket.connected && join()); // only now, with every handler in place
+  connect(0, !polite);
+  signals.take("call:peer", (news) => isElsewhere || onPeer(news));
+  signals.take("call:signal", (news) => isElsewhere || onSignal(news));
+  signals.take("call:step", onStep);
+  signals.take("call:code", (news) => { if (news.round === round && news.page === farPage) return link.code.take(news); });
+  signals.take("call:heard", (news) => { handshake.take(news); show(); });
+  signals.take("call:elsewhere", goElsewhere);
+  signals.take("call:ended", end);
+  const ticker = setInterval(() => isElsewhere || signals.inTurn("tick", tick), 1000);
+  renew(link.connection).then(() => join()); // only now, with every handler in place
   show();
 
   return {
-    get connection() { return pc; },
-    setVideo(wanted) {
-      state.video.wanted = wanted;
-      return applyVideo().then(show);
+    get connection() { return link.connection; },
+    get photos() { return link.photos; },
+    setVideo(isWanted) {
+      wanted = isWanted;
+      return apply().then(show);
     },
-    setLimits(newLimits) {
-      limits = newLimits;
-      return applyVideo().then(show);
+    setStep: (step, by) => climb(force(ladder, step, by), true).then(show),
+    /** Send another camera or microphone; null when it was unplugged. */
+    async exchange(kind, track) {
+      stream.getTracks().filter((old) => old.kind === kind).forEach((old) => stream.removeTrack(old));
+      if (track) stream.addTrack(track);
+      await exchangeTrack(link.connection, kind, track);
+      await apply();
+    },
+    takeOver() {
+      isElsewhere = false;
+      connect(round, !polite);
+      join(null, { take_over: true });
+      show();
     },
     leave() {
-      if (!isLeft && socket.connected) socket.emit("call:leave", { call_id: callId });
+      if (isLeft) return;
+      signals.tell("call:leave");
       end();
     },
   };
 }
 
-const nothing = () => ({ audio: false, video: false });
 const now = () => performance.now() / 1000;
-
-function summary(stats) {
-  const sum = { framesDecoded: 0, audioSamples: 0, audioPackets: 0, concealed: 0, bytesIn: 0, bytesOut: 0, rttMs: null, lossPct: null, availableKbitS: null };
-  stats.forEach((entry) => {
-    if (entry.type === "inbound-rtp") {
-      sum.bytesIn += entry.bytesReceived ?? 0;
-      if (entry.kind === "video") sum.framesDecoded += entry.framesDecoded ?? 0;
-      else {
-        sum.audioSamples += entry.totalSamplesReceived ?? 0;
-        sum.audioPackets += entry.packetsReceived ?? 0;
-        sum.concealed += (entry.concealedSamples ?? 0) - (entry.silentConcealedSamples ?? 0);
-      }
-    } else if (entry.type === "outbound-rtp") sum.bytesOut += entry.bytesSent ?? 0;
-    else if (entry.type === "remote-inbound-rtp" && entry.kind === "audio") sum.lossPct = 100 * (entry.fractionLost ?? 0);
-    else if (entry.type === "transport") {
-      const pair = stats.get(entry.selectedCandidatePairId);
-      if (pair?.currentRoundTripTime !== undefined) sum.rttMs = pair.currentRoundTripTime * 1000;
-      if (pair?.availableOutgoingBitrate) sum.availableKbitS = pair.availableOutgoingBitrate / 1000;
-    }
-  });
-  return sum;
-}
-
-// ---- The picture's switch. The same rule as telemed/consultation/line.py, where the numbers are explained.
-
-const OFF_KBIT_S = 130, OFF_RTT_MS = 900, OFF_AFTER_S = 5;
-const ON_KBIT_S = 220, ON_AFTER_S = 20;
-const TRIAL_AFTER_S = 30, TRIAL_AFTER_MOST_S = 240, TRIAL_RTT_MS = 400, TRIAL_LOSS_PCT = 5, TRIAL_HELD_S = 60;
-
-export const VIDEO_ON = { on: true, changed_at_s: 0, against_since_s: null, trial_after_s: TRIAL_AFTER_S };
-
-export function nextVideo(video, sample) {
-  return video.on ? whileOn(video, sample) : whileOff(video, sample);
-}
-
-function whileOn(video, { at_s, kbit_s, rtt_ms }) {
-  const isBad = (kbit_s !== null && kbit_s < OFF_KBIT_S) || (rtt_ms ?? 0) > OFF_RTT_MS;
-  const isHeld = at_s - video.changed_at_s >= TRIAL_HELD_S;
-  if (!isBad) return { ...video, against_since_s: null, trial_after_s: isHeld ? TRIAL_AFTER_S : video.trial_after_s };
-  const since = video.against_since_s ?? at_s;
-  if (at_s - since < OFF_AFTER_S) return { ...video, against_since_s: since };
-  return { on: false, changed_at_s: at_s, against_since_s: null, trial_after_s: video.trial_after_s };
-}
-
-function whileOff(video, { at_s, kbit_s, rtt_ms, loss_pct }) {
-  const isRich = kbit_s !== null && kbit_s > ON_KBIT_S && (rtt_ms ?? 0) <= OFF_RTT_MS;
-  const since = isRich ? video.against_since_s ?? at_s : null;
-  if (since !== null && at_s - since >= ON_AFTER_S) return { ...VIDEO_ON, changed_at_s: at_s };
-  const isQuiet = rtt_ms !== null && rtt_ms < TRIAL_RTT_MS && loss_pct !== null && loss_pct < TRIAL_LOSS_PCT;
-  if (!isQuiet || at_s - video.changed_at_s < video.trial_after_s) return { ...video, against_since_s: since };
-  return { on: true, changed_at_s: at_s, against_since_s: null, trial_after_s: Math.min(video.trial_after_s * 2, TRIAL_AFTER_MOST_S) };
-}

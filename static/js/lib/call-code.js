@@ -1,0 +1,80 @@
+// Five digits that both people say aloud. An eavesdropper in the middle of the call holds two connections with two
+// certificates, so the two sides get different digits. Each side first commits to a random number and shows it only when
+// it holds the other's commitment and both certificates are settled: who came later can no longer choose anything.
+
+const INFO = new TextEncoder().encode("telemed call code 1");
+const NONCE_BYTES = 16, CODE_DIGITS = 5;
+
+/**
+ * One exchange on one connection. `tell(message)` carries {commit} or {nonce}; `onChange({state, digits, theirs})` tells
+ * state: none | comparing | ready | broken. Broken means that the far end's number is not the one it committed to.
+ */
+export function openCode({ isDoctor, tell, onChange }) {
+  const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
+  let state = "none", digits = "", prints = null, commit = null, theirCommit = null, theirNonce = null;
+
+  /** Begin once DTLS is up; `fingerprints` {mine, theirs} are those in use. */
+  async function begin(fingerprints) {
+    if (prints) return resend();
+    prints = fingerprints;
+    commit = await digest(nonce);
+    go("comparing");
+    resend();
+    await conclude();
+  }
+
+  function resend() {
+    if (!commit || state === "broken") return;
+    tell({ commit });
+    if (theirCommit) tell({ nonce: toHex(nonce) }); // never before theirs is fixed
+  }
+
+  async function take(message) {
+    if (state === "broken") return;
+    if (message.commit) takeCommit(message.commit);
+    if (message.nonce) theirNonce = message.nonce;
+    await conclude();
+  }
+
+  function takeCommit(given) {
+    if (theirCommit === given) return;
+    if (theirCommit || (commit && given === commit)) return go("broken"); // changed its mind, or sent ours back
+    theirCommit = given;
+    if (commit) tell({ nonce: toHex(nonce) });
+  }
+
+  async function conclude() {
+    if (!prints || !theirCommit || !theirNonce || state !== "comparing") return;
+    if (await digest(fromHex(theirNonce)) !== theirCommit) return go("broken");
+    const both = (mine, theirs) => (isDoctor ? [mine, theirs] : [theirs, mine]);
+    digits = await codeOf(both(nonce, fromHex(theirNonce)), both(prints.mine, prints.theirs));
+    go("ready");
+  }
+
+  function go(to) {
+    state = to;
+    onChange({ state, digits: state === "ready" ? digits : "", theirs: prints?.theirs ?? null });
+  }
+
+  return { begin, take, resend, get state() { return state; } };
+}
+
+/** Return the digits of two nonces and two fingerprints, each pair in the order doctor, corner. */
+export async function codeOf([doctorNonce, cornerNonce], [doctorPrint, cornerPrint], count = CODE_DIGITS) {
+  const secret = join(doctorNonce, cornerNonce);
+  const salt = new TextEncoder().encode(`${doctorPrint}|${cornerPrint}`.toUpperCase());
+  const key = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
+  const bits = await crypto.subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt, info: INFO }, key, 64);
+  return String(new DataView(bits).getBigUint64(0) % 10n ** BigInt(count)).padStart(count, "0");
+}
+
+export const digest = async (bytes) => toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+export const toHex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const fromHex = (text) => new Uint8Array((/^([0-9a-f]{2}){16}$/.test(text) ? text.match(/../g) : []).map((pair) => parseInt(pair, 16)));
+
+function join(one, other) {
+  const both = new Uint8Array(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
+}

@@ -1,0 +1,91 @@
+// The steps of one talk: video, thin video, voice with photographs, telephone. Pure: the state and a second's sample in,
+// the next state out. When the picture goes and comes back is the rule of telemed/consultation/line.py, where the
+// numbers are explained; the test's cases hold both to it.
+
+export const STEPS = ["video", "thin_video", "voice_photos", "telephone"];
+const OFF_KBIT_S = 130, OFF_RTT_MS = 900, OFF_AFTER_S = 5;
+const ON_KBIT_S = 220, ON_AFTER_S = 20;
+const TRIAL_AFTER_S = 30, TRIAL_AFTER_MOST_S = 240, TRIAL_RTT_MS = 400, TRIAL_LOSS_PCT = 5, TRIAL_HELD_S = 60;
+// A thin picture may rise to 160 kbit/s; a browser's estimate stays within 1.5 times of what is sent, so 260 with voice
+// is as high as it can climb and the way back up must lie below that.
+const THIN_KBIT_S = 220, FULL_KBIT_S = 250, THIN_MOST_KBIT_S = 160, THIN_FPS = 10, THIN_HEIGHT = 240, FULL_FPS = 25;
+// Below this Opus loses its error correction gladly: 12 kbit/s with pauses unsent is what still fits.
+const SPARE_KBIT_S = 60, SPARE_LOSS_PCT = 5, SPARE_RTT_MS = 600, SPARE_AFTER_S = 5, SPARE_OVER_S = 60, SPARE_BIT_S = 12_000;
+
+/** Return the ladder at the start of a talk over a line of this class; unknown counts as good. */
+export function begin(lineClass = null) {
+  const isPicture = !["voice_photos", "telephone"].includes(lineClass);
+  const isThin = lineClass === "thin";
+  return settled({
+    video: isPicture ? VIDEO_ON : { ...VIDEO_ON, on: false }, thin: { on: isThin, since_s: null },
+    spare: { on: false, since_s: null }, forced: null, step: "video", reason: "start",
+  }, isPicture && !isThin ? "start" : "line_thin");
+}
+
+/** Return the ladder after one second's sample {at_s, kbit_s, rtt_ms, loss_pct}; what is unknown is null. */
+export function next(ladder, sample) {
+  const video = nextVideo(ladder.video, sample);
+  const thin = held(ladder.thin, sample.at_s, thinner(ladder.thin.on, sample.kbit_s), ladder.thin.on ? ON_AFTER_S : OFF_AFTER_S);
+  const spare = held(ladder.spare, sample.at_s, isPoor(video, sample) !== ladder.spare.on, ladder.spare.on ? SPARE_OVER_S : SPARE_AFTER_S);
+  return settled({ ...ladder, video, thin, spare }, why(ladder, sample));
+}
+
+/** Return the ladder at a step that a person chose (`by` is doctor or clerk); "automatic" gives it back to the line. */
+export function force(ladder, step, by) {
+  return settled({ ...ladder, forced: STEPS.includes(step) ? step : null }, by);
+}
+
+/** Return what may go out at this step. `voice` null: nothing at all, the talk goes on by telephone. */
+export function outgoing({ step, spare }) {
+  const voice = step === "telephone" ? null : { max_bit_s: spare.on ? SPARE_BIT_S : null, dtx: spare.on };
+  if (step === "video") return { video: { fps: FULL_FPS, max_kbit_s: null, height: null }, voice };
+  if (step === "thin_video") return { video: { fps: THIN_FPS, max_kbit_s: THIN_MOST_KBIT_S, height: THIN_HEIGHT }, voice };
+  return { video: null, voice };
+}
+
+function settled(ladder, reason) {
+  const step = ladder.forced ?? (!ladder.video.on ? "voice_photos" : ladder.thin.on ? "thin_video" : "video");
+  return step === ladder.step ? { ...ladder, step } : { ...ladder, step, reason };
+}
+
+function why(ladder, { kbit_s, rtt_ms }) {
+  if ((rtt_ms ?? 0) > OFF_RTT_MS) return "line_slow";
+  return kbit_s !== null && kbit_s < THIN_KBIT_S && ladder.video.on ? "line_thin" : "line_better";
+}
+
+const thinner = (isThin, kbit_s) => kbit_s !== null && (isThin ? kbit_s > FULL_KBIT_S : kbit_s < THIN_KBIT_S);
+const isPoor = (video, { kbit_s, rtt_ms, loss_pct }) =>
+  !video.on && kbit_s !== null && kbit_s < SPARE_KBIT_S && ((loss_pct ?? 0) > SPARE_LOSS_PCT || (rtt_ms ?? 0) > SPARE_RTT_MS);
+
+/** Turn a switch once the line has spoken against it for `after_s`. */
+function held({ on, since_s }, at_s, isAgainst, after_s) {
+  if (!isAgainst) return { on, since_s: null };
+  const since = since_s ?? at_s;
+  return at_s - since >= after_s ? { on: !on, since_s: null } : { on, since_s: since };
+}
+
+// ---- the picture's switch
+
+export const VIDEO_ON = { on: true, changed_at_s: 0, against_since_s: null, trial_after_s: TRIAL_AFTER_S };
+
+export function nextVideo(video, sample) {
+  return video.on ? whileOn(video, sample) : whileOff(video, sample);
+}
+
+function whileOn(video, { at_s, kbit_s, rtt_ms }) {
+  const isBad = (kbit_s !== null && kbit_s < OFF_KBIT_S) || (rtt_ms ?? 0) > OFF_RTT_MS;
+  const isHeld = at_s - video.changed_at_s >= TRIAL_HELD_S;
+  if (!isBad) return { ...video, against_since_s: null, trial_after_s: isHeld ? TRIAL_AFTER_S : video.trial_after_s };
+  const since = video.against_since_s ?? at_s;
+  if (at_s - since < OFF_AFTER_S) return { ...video, against_since_s: since };
+  return { on: false, changed_at_s: at_s, against_since_s: null, trial_after_s: video.trial_after_s };
+}
+
+function whileOff(video, { at_s, kbit_s, rtt_ms, loss_pct }) {
+  const isRich = kbit_s !== null && kbit_s > ON_KBIT_S && (rtt_ms ?? 0) <= OFF_RTT_MS;
+  const since = isRich ? video.against_since_s ?? at_s : null;
+  if (since !== null && at_s - since >= ON_AFTER_S) return { ...VIDEO_ON, changed_at_s: at_s };
+  const isQuiet = rtt_ms !== null && rtt_ms < TRIAL_RTT_MS && loss_pct !== null && loss_pct < TRIAL_LOSS_PCT;
+  if (!isQuiet || at_s - video.changed_at_s < video.trial_after_s) return { ...video, against_since_s: since };
+  return { on: true, changed_at_s: at_s, against_since_s: null, trial_after_s: Math.min(video.trial_after_s * 2, TRIAL_AFTER_MOST_S) };
+}

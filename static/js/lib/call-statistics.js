@@ -1,0 +1,71 @@
+// A connection's figures, second by second. No judgement here.
+
+/** Return `read()`, which resolves with what changed since it was last called. */
+export function meter(connection) {
+  let before = null;
+  return async () => {
+    const now = summary(await connection.getStats());
+    const figures = changes(before ?? now, now);
+    before = now;
+    return figures;
+  };
+}
+
+function changes(before, now) {
+  const change = (key) => Math.max(now[key] - before[key], 0);
+  const samples = change("audioSamples");
+  return {
+    hear: { audio: samples > 0 && change("audioPackets") > 0, video: change("framesDecoded") > 0 },
+    framesDecoded: now.framesDecoded, fps: change("framesDecoded"), rttMs: now.rttMs, lossPct: now.lossPct,
+    audioSamples: samples, concealed: change("concealed"), concealedPct: samples ? 100 * change("concealed") / samples : 0,
+    freezes: change("freezes"), frozenS: change("frozenS"), availableKbitS: now.availableKbitS,
+    inKbitS: change("bytesIn") * 8 / 1000, outKbitS: change("bytesOut") * 8 / 1000,
+  };
+}
+
+const zero = () => ({
+  framesDecoded: 0, audioSamples: 0, audioPackets: 0, concealed: 0, freezes: 0, frozenS: 0, bytesIn: 0, bytesOut: 0,
+  rttMs: null, lossPct: null, availableKbitS: null,
+});
+
+const TAKE = {
+  "inbound-rtp": (sum, entry) => {
+    sum.bytesIn += entry.bytesReceived ?? 0;
+    if (entry.kind === "video") addPicture(sum, entry);
+    else addVoice(sum, entry);
+  },
+  "outbound-rtp": (sum, entry) => { sum.bytesOut += entry.bytesSent ?? 0; },
+  "remote-inbound-rtp": (sum, entry) => { if (entry.kind === "audio") sum.lossPct = 100 * (entry.fractionLost ?? 0); },
+  transport: (sum, entry, stats) => {
+    const pair = stats.get(entry.selectedCandidatePairId);
+    if (pair?.currentRoundTripTime !== undefined) sum.rttMs = pair.currentRoundTripTime * 1000;
+    if (pair?.availableOutgoingBitrate) sum.availableKbitS = pair.availableOutgoingBitrate / 1000;
+  },
+};
+
+function addPicture(sum, entry) {
+  sum.framesDecoded += entry.framesDecoded ?? 0;
+  sum.freezes += entry.freezeCount ?? 0;
+  sum.frozenS += entry.totalFreezesDuration ?? 0;
+}
+
+function addVoice(sum, entry) {
+  sum.audioSamples += entry.totalSamplesReceived ?? 0;
+  sum.audioPackets += entry.packetsReceived ?? 0;
+  sum.concealed += (entry.concealedSamples ?? 0) - (entry.silentConcealedSamples ?? 0); // invented, and not in a pause
+}
+
+function summary(stats) {
+  const sum = zero();
+  stats.forEach((entry) => TAKE[entry.type]?.(sum, entry, stats));
+  return sum;
+}
+
+/** Return {mine, theirs}: the certificates' fingerprints that DTLS really used, or null before it is up. */
+export async function fingerprints(connection) {
+  const stats = await connection.getStats();
+  const transport = [...stats.values()].find(({ type }) => type === "transport");
+  const of = (id) => stats.get(id)?.fingerprint ?? null;
+  const found = { mine: of(transport?.localCertificateId), theirs: of(transport?.remoteCertificateId) };
+  return found.mine && found.theirs ? found : null;
+}
