@@ -90,6 +90,7 @@ LIVE: dict[type, tuple[Live, ...]] = {
     consultation.CaseTaken: (Live("queue:changed", CASE),),
     consultation.CallStarted: (Live("call:changed", CALL),),
     consultation.MessageWritten: (Live("chat:written", CALL),),
+    consultation.PhotoStored: (Live("photo:stored", CALL),),
     consultation.ConsultationEnded: (Live("queue:changed", CASE), Live("call:ended", _rooms(("call", "consultation_id")))),
     delivery.OrderPlaced: (Live("order:placed", _rooms(("pharmacy", "region_id"))),),
     delivery.ParcelMoved: (Live("parcel:moved", PARCEL),),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, Response, jsonify, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
 from telemed.clock import iso
-from telemed.consultation import rules, service, service_call
+from telemed.consultation import rules, service, service_call, service_photo
 from telemed.consultation.media_client import MediaClient
+from telemed.consultation.photo import PHOTO_MOST_BYTES
 from telemed.errors import Unavailable
 from telemed.web.body import Body, read_json
 from telemed.web.guard import guard, services, who
@@ -35,6 +36,13 @@ class NoteSaved(Body):
 class MessageBody(Body):
     message_id: UUID
     text: str = Field(min_length=1, max_length=rules.MESSAGE_MAX)
+
+
+class PhotoBody(Body):
+    """A photograph as JPEG in base64; the same photo_id is stored once, whichever page brings it."""
+
+    photo_id: UUID
+    jpeg: str = Field(min_length=1, max_length=4 * PHOTO_MOST_BYTES // 3 + 4)
 
 
 class LineCheckBody(Body):
@@ -77,6 +85,34 @@ def write_message(case_id: UUID) -> ResponseReturnValue:
     """Write a line of chat; the same message_id is stored once."""
     body = read_json(MessageBody)
     return jsonify({"id": service_call.write_message(services(), who(), case_id, body.text, body.message_id)})
+
+
+@api.post("/api/v1/consultations/<uuid:case_id>/photographs")
+@guard("consultation.add_photo", body=PhotoBody)
+def add_photo(case_id: UUID) -> ResponseReturnValue:
+    """Store a photograph of the call."""
+    body = read_json(PhotoBody)
+    service_photo.add_photo(services(), who(), case_id, body.photo_id, body.jpeg)
+    return jsonify({"id": body.photo_id})
+
+
+@api.get("/api/v1/consultations/<uuid:case_id>/photographs")
+@guard("consultation.read_photo")
+def read_photos(case_id: UUID) -> ResponseReturnValue:
+    """Give the photographs of a case: when they were taken and where they are."""
+    found = service_photo.photos(services(), who(), case_id)
+    return jsonify({"photos": [{"id": one.id, "at": iso(one.at), "url": _photo_url(case_id, one.id)} for one in found]})
+
+
+@api.get("/api/v1/consultations/<uuid:case_id>/photographs/<uuid:photo_id>.jpg")
+@guard("consultation.read_photo")
+def open_photo(case_id: UUID, photo_id: UUID) -> ResponseReturnValue:
+    """Give one photograph."""
+    return Response(service_photo.open_photo(services(), who(), case_id, photo_id), mimetype="image/jpeg")
+
+
+def _photo_url(case_id: UUID, photo_id: UUID) -> str:
+    return url_for("consultation_api.open_photo", case_id=case_id, photo_id=photo_id)
 
 
 @api.post("/api/v1/line-checks")

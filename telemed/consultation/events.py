@@ -63,6 +63,15 @@ class MessageWritten:
 
 
 @dataclass(frozen=True)
+class PhotoStored:
+    """A photograph of the call was stored."""
+
+    consultation_id: UUID
+    photo_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class ConsultationEnded:
     """The doctor ended the consultation. `outcome`: treated, advised, referred, emergency, not_reached."""
 

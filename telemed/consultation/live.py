@@ -1,26 +1,31 @@
-"""Sockets of the call: rooms and signalling. The server relays and asks the database at every event who belongs to the
-call; the room of Socket.IO is delivery only.
+"""Sockets of the call: who is in it, and what passes between the two sides. The server relays and asks the database at
+every event who belongs to the call, the speaker and each listener.
 """
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 from uuid import UUID
 
 from flask import request
 from flask_socketio import join_room, leave_room
 from pydantic import BaseModel, ConfigDict, Field
 
+from telemed.access.accounts import who_is
 from telemed.access.relations import Principal, Subject
-from telemed.consultation import service_call
+from telemed.consultation import service_call, service_quality
+from telemed.consultation.members import Calls, Member
 from telemed.consultation.relations import find_subject
 from telemed.db import Tx
+from telemed.errors import Conflict, TelemedError
 from telemed.services import Services
-from telemed.web.live import Live
+from telemed.web.live import COOKIE, Live
 
 CALL = "consultation.join_call"
+Mode = Literal["video", "thin_video", "voice_photos", "telephone"]
+Kind = Literal[Mode, "automatic", "code_same", "code_differs", "say_again", "camera_lost", "camera_back"]
+Reason = Literal["start", "line_thin", "line_slow", "line_better", "doctor", "clerk", "asked"]
 
 
 class CallMessage(BaseModel):
@@ -32,9 +37,11 @@ class CallMessage(BaseModel):
 
 
 class Join(CallMessage):
-    """`page` tells a reloaded page from the one before."""
+    """`page` tells a reloaded page from the one before, `device` one tab from another."""
 
     page: str = Field(min_length=1, max_length=40)
+    device: str | None = Field(default=None, min_length=1, max_length=40)
+    take_over: bool = False
 
 
 class Signal(CallMessage):
@@ -46,71 +53,81 @@ class Signal(CallMessage):
     candidate: dict[str, Any] | None = None
 
 
+class Code(CallMessage):
+    """A step of the spoken code: a commitment, or the number that was committed to."""
+
+    page: str | None = Field(default=None, max_length=40)
+    round: int | None = Field(default=None, ge=0, lt=10_000)
+    commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    nonce: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+
+
 class Heard(CallMessage):
     audio: bool = False
     video: bool = False
 
 
 class Step(CallMessage):
-    kind: str = Field(min_length=1, max_length=32, pattern=r"^[a-z_]+$")
-    reason: str | None = Field(default=None, max_length=32, pattern=r"^[a-z_]+$")
+    kind: Kind
+    reason: Reason | None = None
 
 
-@dataclass(frozen=True)
-class Member:
-    """A page in a call."""
+class Caption(CallMessage):
+    """What was said, typed for a patient who hears badly. It passes and is not kept."""
 
-    role: str
-    page: str
+    text: str = Field(max_length=300)
 
 
-class Calls:
-    """Who is in which call on this server process. One consultation's sockets all come to one process."""
+class AskPhoto(CallMessage):
+    photo_id: UUID
 
-    def __init__(self) -> None:
-        self._members: dict[UUID, dict[str, Member]] = {}
-        self._lock = threading.Lock()
 
-    def enter(self, call_id: UUID, sid: str, member: Member) -> list[Member]:
-        """Add a socket; return the other pages that are there already, each once."""
-        with self._lock:
-            members = self._members.setdefault(call_id, {})
-            members[sid] = member
-            return list({other.page: other for other in members.values() if other.page != member.page}.values())
+class Minute(CallMessage):
+    """A minute's figures; bounded, because a page's word is only a page's word."""
 
-    def leave(self, call_id: UUID, sid: str) -> Member | None:
-        """Take a socket out; return its page when no other socket of that page remains in the call."""
-        with self._lock:
-            members = self._members.get(call_id, {})
-            gone = members.pop(sid, None)
-            if not members:
-                self._members.pop(call_id, None)
-            return gone if gone and all(other.page != gone.page for other in members.values()) else None
-
-    def calls_of(self, sid: str) -> list[UUID]:
-        """Return the calls that a socket is in."""
-        with self._lock:
-            return [call_id for call_id, members in self._members.items() if sid in members]
+    id: UUID
+    minute: int = Field(ge=0, lt=1440)
+    seconds: int = Field(gt=0, le=120)
+    step: Mode
+    cuts: int = Field(ge=0, le=100)
+    set_up_ms: int | None = Field(default=None, ge=0, le=3_600_000)
+    concealed_pct: float | None = Field(default=None, ge=0, le=100)
+    freezes: int = Field(ge=0, le=10_000)
+    frozen_s: float = Field(ge=0, le=120)
+    rtt_ms: int = Field(ge=0, le=600_000)
+    loss_pct: float = Field(ge=0, le=100)
+    out_kbit_s: float = Field(ge=0, le=1_000_000)
 
 
 def register(live: Live, services: Services) -> None:
     """Register the slice's rooms and events."""
-    calls = Calls()
+    relay = Relay(live, services)
     live.room("consultation", CALL, find_subject)
     live.room("queue", "queue.read", _region)
+    live.on_disconnect(relay.drop)
+    _register_coming_and_going(live, services, relay)
+    _register_signalling(live, services, relay)
+    _register_talk(live, services, relay)
 
+
+def _register_coming_and_going(live: Live, services: Services, relay: Relay) -> None:
     @live.on("call:join", CALL, Join)
     def join(who: Principal, message: Join) -> dict[str, Any]:
         role = service_call.join_call(services, who, message.call_id)
+        me = Member(role, message.page, message.device or message.page, request.cookies.get(COOKIE))
+        relay.make_room(message.call_id, me, take_over=message.take_over)
         service_call.note_call_step(services, who, message.call_id, "joined")
-        join_room(_room(message.call_id))
-        me = Member(role, message.page)
-        others = calls.enter(message.call_id, _sid(), me)
-        relay("call:peer", message.call_id, _peer(me, joined=True))
-        for other in others:
-            _send(live, "call:peer", message.call_id, _peer(other, joined=True), to=_sid())
+        relay.enter(message.call_id, me)
         return {"ok": True}
 
+    @live.on("call:leave", CALL, CallMessage)
+    def leave(who: Principal, message: CallMessage) -> dict[str, Any]:
+        relay.leave(message.call_id, _sid())  # first: who may no longer be in the call may always leave it
+        service_call.note_call_step(services, who, message.call_id, "left")
+        return {"ok": True}
+
+
+def _register_signalling(live: Live, services: Services, relay: Relay) -> None:
     @live.on("call:servers", CALL, CallMessage)
     def servers(who: Principal, message: CallMessage) -> dict[str, Any]:
         service_call.join_call(services, who, message.call_id)
@@ -118,45 +135,118 @@ def register(live: Live, services: Services) -> None:
 
     @live.on("call:signal", CALL, Signal)
     def signal(who: Principal, message: Signal) -> dict[str, Any]:
-        service_call.join_call(services, who, message.call_id)
-        relay("call:signal", message.call_id, message.model_dump(exclude={"call_id"}, exclude_unset=True))
+        relay.check(who, message.call_id)
+        relay.send("call:signal", message.call_id, message.model_dump(exclude={"call_id"}, exclude_unset=True))
+        return {"ok": True}
+
+    @live.on("call:code", CALL, Code)
+    def code(who: Principal, message: Code) -> dict[str, Any]:
+        relay.check(who, message.call_id)
+        relay.send("call:code", message.call_id, message.model_dump(exclude={"call_id"}, exclude_unset=True))
         return {"ok": True}
 
     @live.on("call:heard", CALL, Heard)
     def heard(who: Principal, message: Heard) -> dict[str, Any]:
-        service_call.join_call(services, who, message.call_id)
+        relay.check(who, message.call_id)
         if message.audio or message.video:
             service_call.note_first_heard(services, who, message.call_id)
-        relay("call:heard", message.call_id, {"audio": message.audio, "video": message.video})
+        relay.send("call:heard", message.call_id, {"audio": message.audio, "video": message.video})
         return {"ok": True}
 
+
+def _register_talk(live: Live, services: Services, relay: Relay) -> None:
     @live.on("call:step", CALL, Step)
     def step(who: Principal, message: Step) -> dict[str, Any]:
         role = service_call.join_call(services, who, message.call_id)
         service_call.note_call_step(services, who, message.call_id, message.kind, message.reason)
-        relay("call:step", message.call_id, {"kind": message.kind, "reason": message.reason, "role": role})
+        document = {"kind": message.kind, "reason": message.reason, "role": role}
+        return {"ok": True, "reached": relay.send("call:step", message.call_id, document)}
+
+    @live.on("call:caption", CALL, Caption)
+    def caption(who: Principal, message: Caption) -> dict[str, Any]:
+        role = relay.check(who, message.call_id)
+        return {
+            "ok": True,
+            "reached": relay.send("call:caption", message.call_id, {"text": message.text, "role": role}),
+        }
+
+    @live.on("call:photo_ask", CALL, AskPhoto)
+    def ask_photo(who: Principal, message: AskPhoto) -> dict[str, Any]:
+        role = relay.check(who, message.call_id)
+        document = {"photo_id": str(message.photo_id), "role": role}
+        return {"ok": True, "reached": relay.send("call:photo_ask", message.call_id, document)}
+
+    @live.on("call:minute", CALL, Minute)
+    def minute(who: Principal, message: Minute) -> dict[str, Any]:
+        figures = message.model_dump(exclude={"call_id", "id"})
+        service_quality.record_minute(services, who, message.call_id, message.id, figures)
         return {"ok": True}
 
-    @live.on("call:leave", CALL, CallMessage)
-    def leave(who: Principal, message: CallMessage) -> dict[str, Any]:
-        go(message.call_id)  # first: who may no longer be in the call may always leave it
-        leave_room(_room(message.call_id))
-        service_call.note_call_step(services, who, message.call_id, "left")
-        return {"ok": True}
 
-    def go(call_id: UUID) -> None:
-        gone = calls.leave(call_id, _sid())
+class Relay:
+    """Carry messages from one page of a call to the others that belong to it at this moment."""
+
+    def __init__(self, live: Live, services: Services) -> None:
+        self._live, self._services, self._calls = live, services, Calls()
+
+    def check(self, who: Principal, call_id: UUID) -> str:
+        """Return the speaker's role. Raises Conflict("call_elsewhere") for a page that was taken over or never joined."""
+        role = service_call.join_call(self._services, who, call_id)
+        if not self._calls.holds(call_id, _sid()):
+            raise Conflict("call_elsewhere")
+        return role
+
+    def make_room(self, call_id: UUID, me: Member, *, take_over: bool) -> None:
+        """Let one device of a side be in the call: refuse the second one, or send the first one out."""
+        for sid, rival in self._calls.rivals(call_id, me).items():
+            if not take_over and self._belongs(rival, call_id):
+                raise Conflict("call_elsewhere")
+            self._emit("call:elsewhere", call_id, {}, to=sid)
+            self.leave(call_id, sid)
+
+    def enter(self, call_id: UUID, me: Member) -> None:
+        """Put the page into the call and tell each side of the other."""
+        join_room(_room(call_id))
+        others = self._calls.enter(call_id, _sid(), me)
+        self.send("call:peer", call_id, _peer(me, joined=True))
+        for other in others:
+            if self._belongs(other, call_id):
+                self._emit("call:peer", call_id, _peer(other, joined=True), to=_sid())
+
+    def leave(self, call_id: UUID, sid: str) -> Member | None:
+        """Take a socket out and tell the others when its page is gone."""
+        gone = self._calls.leave(call_id, sid)
+        leave_room(_room(call_id), sid=sid, namespace="/")
         if gone is not None:
-            relay("call:peer", call_id, _peer(gone, joined=False))
+            self.send("call:peer", call_id, _peer(gone, joined=False))
+        return gone
 
-    def relay(event: str, call_id: UUID, document: dict[str, Any]) -> None:
-        _send(live, event, call_id, document, to=_room(call_id), skip_sid=_sid())
+    def drop(self, sid: str) -> None:
+        """Let a socket go whose line broke; the place of its side is kept from now on."""
+        for call_id in self._calls.calls_of(sid):
+            gone = self.leave(call_id, sid)
+            if gone is not None:
+                with suppress(TelemedError):  # the visit may be closed already
+                    who = who_is(self._services, gone.session)
+                    service_call.note_call_step(self._services, who, call_id, "left", "dropped")
 
-    live.on_disconnect(lambda sid: [go(call_id) for call_id in calls.calls_of(sid)])
+    def send(self, event: str, call_id: UUID, document: dict[str, Any]) -> int:
+        """Send to the others who may hear it now; return how many pages that were. Who may not is put out."""
+        reached = 0
+        for sid, member in self._calls.others(call_id, _sid()).items():
+            if self._belongs(member, call_id):
+                self._emit(event, call_id, document, to=sid)
+                reached += 1
+            else:
+                self._calls.leave(call_id, sid)
+                leave_room(_room(call_id), sid=sid, namespace="/")
+        return reached
 
+    def _belongs(self, member: Member, call_id: UUID) -> bool:
+        return service_call.belongs(self._services, who_is(self._services, member.session), call_id)
 
-def _send(live: Live, event: str, call_id: UUID, document: dict[str, Any], **where: str) -> None:
-    live.io.emit(event, {**document, "call_id": str(call_id)}, **where)
+    def _emit(self, event: str, call_id: UUID, document: dict[str, Any], to: str) -> None:
+        self._live.io.emit(event, {**document, "call_id": str(call_id)}, to=to)
 
 
 def _peer(member: Member, *, joined: bool) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class ChatMessage(Base):
 
 
 class CallStep(Base):
-    """What happened in the call, with its reason code: joined, left, video_off, telephone, ..."""
+    """What happened in the call, with its reason code: joined, heard, left, a step of the ladder, code_differs, ..."""
 
     __tablename__ = "call_step"
 
@@ -75,3 +75,44 @@ class CallStep(Base):
     kind: Mapped[str]
     reason: Mapped[str | None]
     at: Mapped[datetime]
+
+
+class CallMinute(Base):
+    """A minute of a call as one side's page measured it: figures only. The page makes the id, so that it counts once."""
+
+    __tablename__ = "call_minute"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    consultation_id: Mapped[UUID] = mapped_column(ForeignKey("consultation.id"), index=True)
+    branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), index=True)
+    role: Mapped[str]
+    minute: Mapped[int]
+    at: Mapped[datetime]
+    seconds: Mapped[int]
+    step: Mapped[str]
+    cuts: Mapped[int]
+    set_up_ms: Mapped[int | None]
+    concealed_pct: Mapped[float | None]
+    freezes: Mapped[int]
+    frozen_s: Mapped[float]
+    rtt_ms: Mapped[int]
+    loss_pct: Mapped[float]
+    out_kbit_s: Mapped[float]
+
+
+class CallPhoto(Base):
+    """A photograph taken at the corner on the doctor's request. Sealed `image`: {jpeg: base64}."""
+
+    __tablename__ = "call_photo"
+    __sealed__ = {"image": "clinical"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    consultation_id: Mapped[UUID] = mapped_column(ForeignKey("consultation.id"), index=True)
+    patient_id: Mapped[UUID]
+    at: Mapped[datetime]
+    image: Mapped[bytes | None] = sealed_section()
+    image_rev: Mapped[int] = section_revision()
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.patient_id

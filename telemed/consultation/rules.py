@@ -1,13 +1,13 @@
 """The life of a case as a table, the order of the queue, and what a note may hold.
 
-    waiting -> taken -> in_call -> ended          the doctor's way
-    waiting -> abandoned                          the patient left before a doctor came
-    taken | in_call -> waiting                    the doctor gives the case back
+waiting -> taken -> in_call -> ended          the doctor's way
+waiting -> abandoned                          the patient left before a doctor came
+taken | in_call -> waiting                    the doctor gives the case back
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 STEPS: Mapping[str, frozenset[str]] = {
@@ -19,7 +19,11 @@ STEPS: Mapping[str, frozenset[str]] = {
 }
 WITH_DOCTOR = ("taken", "in_call")
 OUTCOMES = ("treated", "advised", "referred", "emergency", "not_reached")
-MODES = ("video", "voice_photos", "telephone")
+MODES = ("video", "thin_video", "voice_photos", "telephone")  # the steps of the ladder, from the best down
+PERSONS_STEPS = ("automatic", "code_same", "code_differs", "say_again", "camera_lost", "camera_back")
+STEP_REASONS = ("start", "line_thin", "line_slow", "line_better", "doctor", "clerk", "asked", "dropped")
+PLACE_KEPT = timedelta(minutes=10)
+QUALITY_SHOWN = timedelta(days=30)
 NOTE_FIELDS = ("complaint", "findings", "assessment", "plan")
 NOTE_FIELD_MAX = 4000
 MESSAGE_MAX = 500
@@ -37,7 +41,16 @@ def queue_key(level: str, queued_at: datetime) -> tuple[int, datetime]:
     return URGENCY.index(level) if level in URGENCY else len(URGENCY), queued_at
 
 
+def keeps_place(level: str, corner_left_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a case given back keeps its place: always while the corner is there, ten minutes after it was lost."""
+    return needs_the_doctor_now(level) or corner_left_at is None or now - corner_left_at <= PLACE_KEPT
+
+
+def lowest(modes: Iterable[str]) -> str:
+    """Return the lowest step of the ladder among those of the two sides."""
+    return max(modes, key=MODES.index, default=MODES[0])
+
+
 def needs_the_doctor_now(level: str) -> bool:
     """Tell whether a case must interrupt the queue, also before the clerk has finished."""
     return level == "RED"
-

@@ -23,7 +23,7 @@ from telemed.consultation.events import (
     CaseTaken,
     ConsultationEnded,
 )
-from telemed.consultation.models import Consultation
+from telemed.consultation.models import CallStep, Consultation
 from telemed.consultation.relations import relations as relations  # bootstrap registers them from here
 from telemed.consultation.relations import subject_of
 from telemed.errors import Conflict, Invalid, NotFound
@@ -177,15 +177,28 @@ def take(services: Services, who: Principal, case_id: UUID) -> None:
 
 
 def give_back(services: Services, who: Principal, case_id: UUID) -> None:
-    """Return a taken case to the queue, at its old place."""
+    """Return a taken case to the queue, at its old place unless the corner has been away for more than ten minutes."""
     subject = subject_of(services, case_id)
     with services.act(who, "consultation.end", subject) as tx:
         case = _mine(tx, who, case_id)
         _step(case, "waiting", "case_ended")
+        if not rules.keeps_place(case.level, corner_left_at(tx, case.id), services.clock()):
+            case.queued_at = services.clock()
         case.doctor_id, case.taken_at = None, None
         services.publish(
             tx, CaseQueued(case.id, case.visit_id, case.branch_id, case.region_id, case.level, services.clock())
         )
+
+
+def corner_left_at(tx: Session, case_id: UUID) -> datetime | None:
+    """Return since when the corner is gone from the call; None while it is there or was never there."""
+    last = tx.scalar(
+        select(CallStep)
+        .where(CallStep.consultation_id == case_id, CallStep.role == "clerk", CallStep.kind.in_(("joined", "left")))
+        .order_by(CallStep.at.desc(), (CallStep.kind == "joined").desc())
+        .limit(1)
+    )
+    return last.at if last is not None and last.kind == "left" else None
 
 
 def _step(case: Consultation, to: str, code: str) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Subject
 from telemed.branches import service as branches
 from telemed.consultation import rules
 from telemed.consultation.events import CallStarted, MessageWritten
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
-from telemed.consultation.relations import subject_of
+from telemed.consultation.relations import find_subject, subject_of
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.services import Services
@@ -55,10 +56,29 @@ def note_call_step(services: Services, who: Principal, case_id: UUID, kind: str,
         now = services.clock()
         tx.add(CallStep(id=new_id(), consultation_id=case_id, role=str(who.role), kind=kind, reason=reason, at=now))
         if kind in rules.MODES:
-            case.mode = kind
+            case.mode = rules.lowest([kind, *_mode_of_other(tx, case, str(who.role))])
         if kind == "heard" and case.state == "taken":
             case.state, case.call_started_at = "in_call", now
             services.publish(tx, CallStarted(case.id, case.visit_id, case.branch_id, now))
+
+
+def _mode_of_other(tx: Session, case: Consultation, role: str) -> list[str]:
+    """Return the newest step of the ladder on the other side, if there is one since the case was taken."""
+    query = select(CallStep.kind).where(
+        CallStep.consultation_id == case.id, CallStep.role != role, CallStep.kind.in_(rules.MODES)
+    )
+    if case.taken_at is not None:
+        query = query.where(CallStep.at >= case.taken_at)
+    return list(tx.scalars(query.order_by(CallStep.at.desc()).limit(1)))
+
+
+def belongs(services: Services, who: Principal, case_id: UUID) -> bool:
+    """Tell whether `who` may hear this call right now; asked again for each message that goes to them."""
+    with services.db.read() as tx:
+        case = tx.get(Consultation, case_id)
+        if case is None or case.state not in rules.WITH_DOCTOR or (who.role == "doctor" and case.doctor_id != who.id):
+            return False
+        return services.may(tx, who, "consultation.join_call", find_subject(tx, case_id))
 
 
 def note_first_heard(services: Services, who: Principal, case_id: UUID) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -149,7 +150,7 @@ def test_nothing_passes_after_the_end_and_both_are_told(
         assert side.say("call:signal", case, page="x", round=0, candidate={})["error"] == "no_call_now"
         assert side.join(case, "new")["error"] == "no_call_now"
     vera.say("call:leave", case)
-    assert anna.heard("call:peer") == [peer(case, "doctor", "v1", joined=False)]
+    assert anna.socket.get_received() == []
 
 
 def test_a_revoked_session_is_out_at_the_next_event(
@@ -164,6 +165,112 @@ def test_a_revoked_session_is_out_at_the_next_event(
 
     assert vera.say("call:signal", case, page="v1", round=0, candidate={})["error"] == "sign_in_needed"
     assert anna.heard("call:signal") == []
+
+
+def test_who_may_no_longer_be_in_the_call_hears_nothing_more(open_page: Open, case: UUID, services: Services) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    anna.say("call:signal", case, page="a1", round=0, candidate={})
+    assert len(vera.heard("call:signal")) == 1
+    with services.db.write() as tx:
+        for session in tx.scalars(select(SignInSession).where(SignInSession.account_id == cast.VERA.id)):
+            tx.delete(session)
+
+    anna.say("call:signal", case, page="a1", round=0, candidate={})
+    assert anna.say("call:caption", case, text="слушаю") == {"ok": True, "reached": 0}
+    assert vera.socket.get_received() == []
+
+
+def test_a_second_device_is_refused_until_it_takes_over_by_a_clear_answer(open_page: Open, case: UUID) -> None:
+    vera, first, second = open_page(cast.VERA), open_page(cast.ANNA), open_page(cast.ANNA)
+    vera.join(case, "v1")
+    assert first.say("call:join", case, page="a1", device="corner") == {"ok": True}
+    vera.heard("call:peer")
+    assert second.say("call:join", case, page="a2", device="office")["error"] == "call_elsewhere"
+    assert second.say("call:signal", case, page="a2", round=0, candidate={})["error"] == "call_elsewhere"
+    assert vera.socket.get_received() == []
+
+    assert second.say("call:join", case, page="a2", device="office", take_over=True) == {"ok": True}
+    assert first.heard("call:elsewhere") == [{"call_id": str(case)}]
+    assert [(one["page"], one["joined"]) for one in vera.heard("call:peer")] == [("a1", False), ("a2", True)]
+    assert first.say("call:signal", case, page="a1", round=0, candidate={})["error"] == "call_elsewhere"
+    assert vera.heard("call:signal") == []
+
+
+def test_a_reloaded_page_on_the_same_device_is_not_asked(open_page: Open, case: UUID) -> None:
+    before, after = open_page(cast.ANNA), open_page(cast.ANNA)
+    before.say("call:join", case, page="a1", device="corner")
+
+    assert after.say("call:join", case, page="a2", device="corner") == {"ok": True}
+    assert before.heard("call:elsewhere") == []
+
+
+def test_captions_questions_and_codes_pass_to_the_other_side(open_page: Open, case: UUID) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    anna.socket.get_received()
+    photo_id = str(UUID(int=7))
+    assert vera.say("call:photo_ask", case, photo_id=photo_id) == {"ok": True, "reached": 1}
+    assert vera.say("call:caption", case, text="Как вы спите?")["reached"] == 1
+    assert vera.say("call:code", case, page="v1", round=0, commit="0" * 64)["ok"]
+
+    received = {got["name"]: got["args"][0] for got in anna.socket.get_received()}
+    assert received["call:photo_ask"]["photo_id"] == photo_id
+    assert received["call:caption"]["text"] == "Как вы спите?"
+    assert received["call:code"]["commit"] == "0" * 64
+
+
+def test_the_encounters_mode_is_the_lower_of_both_sides_and_each_step_is_kept(
+    open_page: Open, case: UUID, services: Services, clock: Clock
+) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+
+    def mode() -> str:
+        clock.forward(seconds=1)
+        with services.db.read() as tx:
+            row = tx.get(Consultation, case)
+            assert row is not None
+            return row.mode
+
+    vera.say("call:step", case, kind="video", reason="start")
+    anna.say("call:step", case, kind="voice_photos", reason="line_thin")
+    assert mode() == "voice_photos"
+    vera.say("call:step", case, kind="thin_video", reason="line_thin")
+    assert mode() == "voice_photos"
+    anna.say("call:step", case, kind="video", reason="line_better")
+    assert mode() == "thin_video"
+
+    with services.db.read() as tx:
+        rows = tx.scalars(select(CallStep).where(CallStep.consultation_id == case, CallStep.reason.is_not(None)))
+        assert {(row.role, row.kind, row.reason) for row in rows} == {
+            ("doctor", "video", "start"), ("clerk", "voice_photos", "line_thin"), ("doctor", "thin_video", "line_thin"),
+            ("clerk", "video", "line_better"),
+        }  # fmt: skip
+
+
+def test_a_lost_corner_keeps_its_place_for_ten_minutes(
+    open_page: Open, case: UUID, services: Services, clock: Clock
+) -> None:
+    def queued_at() -> datetime:
+        with services.db.read() as tx:
+            row = tx.get(Consultation, case)
+            assert row is not None
+            return row.queued_at
+
+    before = queued_at()
+    for minutes, keeps in ((10, True), (11, False)):
+        anna = open_page(cast.ANNA)
+        anna.join(case, f"a{minutes}")
+        clock.forward(seconds=1)
+        anna.socket.disconnect()
+        clock.forward(minutes=minutes)
+        service.give_back(services, cast.VERA.who, case)
+        assert (queued_at() == before) is keeps
+        service.take(services, cast.VERA.who, case)
 
 
 def test_the_first_heard_of_either_side_starts_the_call_once(open_page: Open, case: UUID, services: Services) -> None:
@@ -194,7 +301,13 @@ def test_the_first_heard_of_either_side_starts_the_call_once(open_page: Open, ca
         ("call:signal", {"page": "p", "joke": 1}),
         ("call:heard", {"audio": "loud"}),
         ("call:step", {}),
-        ("call:step", {"kind": "No Such!"}),
+        ("call:step", {"kind": "no_such"}),
+        ("call:step", {"kind": "video", "reason": "because"}),
+        ("call:code", {"commit": "short"}),
+        ("call:code", {"nonce": "Z" * 32}),
+        ("call:caption", {"text": "x" * 301}),
+        ("call:photo_ask", {"photo_id": "x"}),
+        ("call:minute", {"id": str(UUID(int=1)), "minute": 0, "seconds": -1}),
     ],
 )
 def test_a_message_of_another_shape_is_refused(
