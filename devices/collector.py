@@ -206,7 +206,7 @@ class Collector:
         self.meters.note_drift(meter.enrolment_id, offset_s)
         if meter.kind == BLOOD_PRESSURE and abs(offset_s) > CLOCK_SET_ABOVE_S:
             try:
-                await link.write(DATE_TIME, date_time.encode(now))
+                await link.write(DATE_TIME, date_time.encode_date_time(now))
             except RadioError:
                 log.info("meter %s does not let its clock be set", meter.enrolment_id)
         return offset_s

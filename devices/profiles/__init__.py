@@ -8,13 +8,14 @@ from typing import Any
 from devices.errors import DecodeError
 from devices.profiles import blood_pressure, date_time, glucose, medfloat, record_access
 from devices.profiles.payload import Payload
-from devices.profiles.quirks import Quirk, quirk_of
+from devices.profiles.quirks import STANDARD, Quirk, quirk_of
 
-Decoder = Callable[[Payload, Quirk], dict[str, Any]]
+Decoder = Callable[[bytes, Quirk], dict[str, Any]]
 
 
-def _sfloat(payload: Payload, _quirk: Quirk) -> dict[str, Any]:
-    value = medfloat.read(payload)
+def _sfloat(raw: bytes, _quirk: Quirk) -> dict[str, Any]:
+    payload = Payload(raw)
+    value: medfloat.Value = payload.sfloat()
     payload.end()
     return {"value": value}
 
@@ -27,8 +28,8 @@ DECODERS: dict[str, Decoder] = {
     "2a34": glucose.decode_context,
     "2a51": glucose.decode_feature,
     "2a52": record_access.decode,
-    "2a08": lambda payload, _quirk: date_time.decode_date_time(payload),
-    "2a2b": lambda payload, _quirk: date_time.decode_current_time(payload),
+    "2a08": lambda raw, _quirk: date_time.decode_date_time(raw),
+    "2a2b": lambda raw, _quirk: date_time.decode_current_time(raw),
     "sfloat": _sfloat,
 }
 
@@ -39,7 +40,7 @@ def decode(characteristic: str, payload: bytes, model: str | None = None) -> dic
     Numbers are Decimals with the meter's digits. Raises DecodeError(truncated, trailing, reserved,
     unknown_characteristic).
     """
-    decoder = DECODERS.get(characteristic.lower().removeprefix("0x"))
+    decoder = DECODERS.get(characteristic) or DECODERS.get(characteristic.lower().removeprefix("0x"))
     if decoder is None:
         raise DecodeError("unknown_characteristic", characteristic)
-    return decoder(Payload(payload), quirk_of(model))
+    return decoder(payload, quirk_of(model) if model else STANDARD)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
+from struct import Struct
 from typing import Any
 
 from devices.profiles import date_time, medfloat
-from devices.profiles.payload import Payload
+from devices.profiles.payload import Payload, unpack
 from devices.profiles.quirks import Quirk
 
 MG_DL_PER_MMOL_L = Decimal("18.0156")  # molar mass of glucose 180.156 g/mol
+MILLI, DECI = Decimal("0.001"), Decimal("0.1")
 OFFSET, CONCENTRATION, MOL_PER_L, STATUS, CONTEXT = 0x01, 0x02, 0x04, 0x08, 0x10
+FLAGS = 0x1F  # bits 5 to 7 are reserved and ignored
 OVERRUN = (0x7FFF, -0x8000)
 TYPES = {
     1: "capillary whole blood",
@@ -75,68 +78,74 @@ MEDICATIONS = {
 RESERVED = "reserved"
 
 
-def decode_measurement(payload: Payload, quirk: Quirk) -> dict[str, Any]:
+def _layout(flags: int) -> Struct:
+    optional = ((OFFSET, "h"), (CONCENTRATION, "HB"), (STATUS, "H"))
+    return Struct("<BH" + date_time.FIELD + "".join(field for flag, field in optional if flags & flag))
+
+
+LAYOUTS = [_layout(flags) for flags in range(FLAGS + 1)]
+FEATURE = Struct("<H")
+
+
+def decode_measurement(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     """Read 2A18."""
-    flags, sequence = payload.u8(), payload.u16()
-    base = date_time.moment(date_time.read_parts(payload))
-    offset = payload.i16() if flags & OFFSET else None
-    value, kind, location = None, None, None
+    flags = raw[0] & FLAGS if raw else 0
+    fields = unpack(LAYOUTS[flags], raw, quirk.trailing_allowed)
+    base, offset = date_time.iso(fields[2:8]), fields[8] if flags & OFFSET else 0
+    value = mmol = mg = kind = location = unit = None
     if flags & CONCENTRATION:
-        value, nibbles = medfloat.read(payload), payload.u8()
-        kind, location = nibbles & 0x0F, nibbles >> 4
-    status = payload.u16() if flags & STATUS else None
-    if not quirk.trailing_allowed:
-        payload.end()
-    mmol, mg = converted(value, in_mol=bool(flags & MOL_PER_L))
+        at = 9 if flags & OFFSET else 8
+        value, mmol, mg = concentration_of(fields[at], flags & MOL_PER_L)
+        unit = "mol/L" if flags & MOL_PER_L else "kg/L"
+        kind, location = fields[at + 1] & 0x0F, fields[at + 1] >> 4
+    status = fields[-1] if flags & STATUS else None
     return {
-        "sequence_number": sequence,
-        "base_time": date_time.iso(base),
-        "time_offset_min": None if offset in OVERRUN else offset,
-        "measured_at": date_time.iso(_measured(base, offset)),
+        "sequence_number": fields[1],
+        "base_time": base,
+        "time_offset_min": offset if flags & OFFSET and offset not in OVERRUN else None,
+        "measured_at": _measured_at(base, fields[2:8], offset) if offset else base,
         "concentration": value,
-        "unit": None if value is None else "mol/L" if flags & MOL_PER_L else "kg/L",
+        "unit": unit,
         "mmol_per_l": mmol,
         "mg_per_dl": mg,
         "type": kind,
-        "type_name": None if kind is None else TYPES.get(kind, RESERVED),
+        "type_name": _name(TYPES, kind),
         "sample_location": location,
-        "sample_location_name": None if location is None else LOCATIONS.get(location, RESERVED),
+        "sample_location_name": _name(LOCATIONS, location),
         "control_solution": kind == CONTROL_TYPE or location == CONTROL_LOCATION,
         "status_raw": status,
-        "status_flags": [name for bit, name in enumerate(STATUS_FLAGS) if (status or 0) >> bit & 1],
-        "context_follows": bool(flags & CONTEXT),
+        "status_flags": [name for bit, name in enumerate(STATUS_FLAGS) if status >> bit & 1] if status else [],
+        "context_follows": flags & CONTEXT != 0,
     }
 
 
-def _measured(base: datetime | None, offset: int | None) -> datetime | None:
-    if base is None or offset in OVERRUN:
-        return None
-    try:
-        return base + timedelta(minutes=offset or 0)
-    except OverflowError:
-        return None
+def _measured_at(base: str | None, fields: date_time.Fields, offset: int) -> str | None:
+    return None if base is None or offset in OVERRUN else date_time.iso_later(fields, offset)
 
 
-def converted(value: medfloat.Value | None, *, in_mol: bool) -> tuple[Decimal | None, Decimal | None]:
-    """Return a concentration as mmol/L (0.001) and mg/dL (0.1); None for a special or absent value."""
-    if not isinstance(value, Decimal):
-        return None, None
+@lru_cache(maxsize=medfloat.PATTERNS)
+def concentration_of(raw: int, in_mol: int) -> tuple[medfloat.Value, Decimal | None, Decimal | None]:
+    """Return a concentration as the meter says it, as mmol/L (0.001) and mg/dL (0.1); None for a special value."""
+    value = medfloat.value_of(raw)
+    if isinstance(value, str):
+        return value, None, None
     mmol = value * 1000 if in_mol else value * 100_000 / MG_DL_PER_MMOL_L
     mg = value * 1000 * MG_DL_PER_MMOL_L if in_mol else value * 100_000
-    return mmol.quantize(Decimal("0.001"), ROUND_HALF_EVEN), mg.quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+    return value, mmol.quantize(MILLI, ROUND_HALF_EVEN), mg.quantize(DECI, ROUND_HALF_EVEN)
 
 
-def decode_context(payload: Payload, quirk: Quirk) -> dict[str, Any]:
+def decode_context(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     """Read 2A34."""
+    payload = Payload(raw)
     flags, sequence = payload.u8(), payload.u16()
     if flags & 0x80:
         payload.u8()  # extended flags, all reserved
-    carbohydrate, carbohydrate_kg = (payload.u8(), medfloat.read(payload)) if flags & 0x01 else (None, None)
+    carbohydrate, carbohydrate_kg = (payload.u8(), payload.sfloat()) if flags & 0x01 else (None, None)
     meal = payload.u8() if flags & 0x02 else None
     both = payload.u8() if flags & 0x04 else None
     duration, intensity = (payload.u16(), payload.u8()) if flags & 0x08 else (None, None)
-    medication, amount = (payload.u8(), medfloat.read(payload)) if flags & 0x10 else (None, None)
-    hba1c = medfloat.read(payload) if flags & 0x40 else None
+    medication, amount = (payload.u8(), payload.sfloat()) if flags & 0x10 else (None, None)
+    hba1c = payload.sfloat() if flags & 0x40 else None
     if not quirk.trailing_allowed:
         payload.end()
     tester, health = (None, None) if both is None else (both & 0x0F, both >> 4)
@@ -165,8 +174,7 @@ def _name(names: dict[int, str], code: int | None) -> str | None:
     return None if code is None else names.get(code, RESERVED)
 
 
-def decode_feature(payload: Payload, _quirk: Quirk) -> dict[str, Any]:
+def decode_feature(raw: bytes, _quirk: Quirk) -> dict[str, Any]:
     """Read 2A51."""
-    raw = payload.u16()
-    payload.end()
-    return {"raw": raw, "features": [name for bit, name in enumerate(FEATURES) if raw >> bit & 1]}
+    (features,) = unpack(FEATURE, raw)
+    return {"raw": features, "features": [name for bit, name in enumerate(FEATURES) if features >> bit & 1]}

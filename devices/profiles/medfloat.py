@@ -7,13 +7,14 @@ never numbers. Decimal keeps the meter's own digits.
 from __future__ import annotations
 
 from decimal import Decimal
-
-from devices.profiles.payload import Payload
+from functools import lru_cache
 
 SPECIAL = {0x07FF: "NaN", 0x0800: "NRes", 0x07FE: "+INFINITY", 0x0802: "-INFINITY", 0x0801: "reserved"}
+PATTERNS = 0x10000
 Value = Decimal | str
 
 
+@lru_cache(maxsize=PATTERNS)
 def value_of(raw: int) -> Value:
     """Return the number of a 16-bit pattern, or the name of a special one."""
     if raw in SPECIAL:
@@ -29,12 +30,6 @@ def plain(number: Decimal) -> Decimal:
     return number.quantize(Decimal(1)) if number.as_tuple().exponent > 0 else number  # type: ignore[operator]
 
 
-def read(payload: Payload, *, big_endian: bool = False) -> Value:
-    """Take the next SFLOAT off a payload."""
-    raw = payload.u16()
-    return value_of(int.from_bytes(raw.to_bytes(2, "little"), "big") if big_endian else raw)
-
-
-def number(value: Value | None) -> Decimal | None:
-    """Return the number, or None for a special or absent value."""
-    return value if isinstance(value, Decimal) else None
+def swapped(raw: int) -> int:
+    """Return a 16-bit pattern that was sent big endian and read little endian."""
+    return (raw & 0xFF) << 8 | raw >> 8

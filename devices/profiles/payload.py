@@ -1,12 +1,26 @@
-"""The bytes of one packet, taken off from the front. Too few bytes are `truncated`, too many `trailing`."""
+"""The bytes of one packet, against what its flags promise. Too few bytes are `truncated`, too many `trailing`."""
 
 from __future__ import annotations
 
+from struct import Struct
+
 from devices.errors import DecodeError
+from devices.profiles import medfloat
+
+
+def unpack(layout: Struct, raw: bytes, is_trailing_allowed: bool = False) -> tuple[int, ...]:
+    """Return the fields of a packet whose whole layout is known. Raises DecodeError."""
+    if len(raw) == layout.size:
+        return layout.unpack(raw)
+    if len(raw) < layout.size:
+        raise DecodeError("truncated", f"{len(raw)} of at least {layout.size} bytes")
+    if not is_trailing_allowed:
+        raise DecodeError("trailing", f"{len(raw) - layout.size} bytes after the last field")
+    return layout.unpack_from(raw)
 
 
 class Payload:
-    """A packet that is being read."""
+    """A packet that is taken off from the front, for layouts that differ too much for a table."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw, self._at = raw, 0
@@ -15,7 +29,7 @@ class Payload:
         """Return the next bytes. Raises DecodeError when there are not enough."""
         piece = self._raw[self._at : self._at + count]
         if len(piece) < count:
-            raise DecodeError("truncated", f"byte {len(self._raw)} of at least {self._at + count}")
+            raise DecodeError("truncated", f"{len(self._raw)} of at least {self._at + count} bytes")
         self._at += count
         return piece
 
@@ -27,16 +41,12 @@ class Payload:
         """Return the next two bytes, little endian."""
         return int.from_bytes(self.take(2), "little")
 
-    def i16(self) -> int:
-        """Return the next two bytes, little endian, signed."""
-        return int.from_bytes(self.take(2), "little", signed=True)
-
-    @property
-    def left(self) -> int:
-        """Return how many bytes are left."""
-        return len(self._raw) - self._at
+    def sfloat(self) -> medfloat.Value:
+        """Return the next two bytes as a number, or the name of a special one."""
+        return medfloat.value_of(self.u16())
 
     def end(self) -> None:
         """Check that all was read. Raises DecodeError."""
-        if self.left:
-            raise DecodeError("trailing", f"{self.left} bytes after the last field")
+        left = len(self._raw) - self._at
+        if left:
+            raise DecodeError("trailing", f"{left} bytes after the last field")

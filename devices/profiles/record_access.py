@@ -70,8 +70,9 @@ def abort() -> bytes:
     return bytes([ABORT, NULL])
 
 
-def decode(payload: Payload, _quirk: Quirk) -> dict[str, Any]:
+def decode(raw: bytes, _quirk: Quirk) -> dict[str, Any]:
     """Read a request or an answer."""
+    payload = Payload(raw)
     op, operator = payload.u8(), payload.u8()
     if op not in OPS:
         raise DecodeError("reserved", f"op code {op}")

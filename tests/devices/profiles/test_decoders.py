@@ -144,14 +144,51 @@ def test_record_access_asks_inclusively_and_for_all_after_a_wrap() -> None:
     assert decode("2a52", bytes.fromhex("06000106"))["response_name"] == "no_records_found"
 
 
-def test_random_payloads_give_an_answer_or_a_typed_error_only() -> None:
-    draw, codes = random.Random(2026), set()
-    for _ in range(20_000):
-        raw = draw.randbytes(draw.randrange(33))
-        name = draw.choice(list(DECODERS))
+MODELS = (None, "BM85", "BM59", "CareSens Dual", "TaiDoc 4279")
+
+
+def survive(payloads: int, seed: int) -> set[str]:
+    """Return the codes with which so many random payloads of 0 to 32 bytes are refused; any other error is raised."""
+    draw, codes = random.Random(seed), set()
+    for number in range(payloads):
+        raw, name = draw.randbytes(draw.randrange(33)), draw.choice(list(DECODERS))
         try:
-            to_json(decode(name, raw, draw.choice([None, "BM85", "CareSens Dual"])))
+            answer = decode(name, raw, draw.choice(MODELS))
         except DecodeError as error:
             codes.add(error.code)
+        else:
+            if number % 10 == 0:
+                json.loads(to_json(answer))
+    return codes
 
-    assert codes == {"truncated", "trailing", "reserved"}
+
+def test_random_payloads_give_an_answer_or_a_typed_error_only() -> None:
+    assert survive(200_000, 2026) == {"truncated", "trailing", "reserved"}
+
+
+@pytest.mark.soak
+def test_a_million_random_payloads_give_an_answer_or_a_typed_error_only() -> None:
+    assert survive(1_000_000, 2027) == {"truncated", "trailing", "reserved"}
+
+
+def right_length(draw: random.Random, name: str) -> bytes:
+    """Return a payload whose length fits its flags, so that the depths of the decoder are reached."""
+    while True:
+        raw = draw.randbytes(draw.randrange(33))
+        try:
+            decode(name, raw)
+        except DecodeError as error:
+            if error.code == "trailing":
+                surplus = int(error.detail.split()[0])
+                return raw[: len(raw) - surplus]
+            continue
+        return raw
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_random_payloads_of_the_right_length_are_answered_in_json(name: str) -> None:
+    draw = random.Random(name)
+    for _ in range(300):
+        answer = decode(name, right_length(draw, name))
+
+        assert set(json.loads(to_json(answer))) == set(answer)

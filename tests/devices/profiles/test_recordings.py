@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from devices.decode import to_json
 from devices.errors import DecodeError
 from devices.plausibility import judge
 from devices.profiles import decode
-from devices.profiles.quirks import BEURER, STANDARD, quirk_of
+from devices.profiles.quirks import BEURER, STANDARD, TABLE, Entry, full_name, quirk_of
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 CAPTURED = json.loads((RECORDINGS / "captured.json").read_text(encoding="utf-8"))
+PACKETS = json.loads((RECORDINGS / "packets.json").read_text(encoding="utf-8"))
 LYING = json.loads((RECORDINGS / "lying.json").read_text(encoding="utf-8"))
 BM59 = bytes.fromhex("16800052004a00e807010f090c2157000000")
 BM85 = bytes([86, 106, 0, 71, 0, 0, 0, 234, 7, 8, 11, 18, 31, 0, 0, 63, 0, 0, 0])
@@ -53,7 +55,9 @@ def test_a_captured_packet_cut_anywhere_is_refused(packet: dict) -> None:
             decode(packet["characteristic"], raw[:length], packet.get("model"))
 
 
-@pytest.mark.parametrize("name", ["BM85", "bm85", "Beurer BM85", "BM 85", "BM59", "Elite 900", "ELITE900", " Elite-900 "])
+@pytest.mark.parametrize(
+    "name", ["BM85", "bm85", "Beurer BM85", "BM 85", "BM59", "Elite 900", "ELITE900", " Elite-900 "]
+)
 def test_a_model_is_known_with_and_without_its_maker(name: str) -> None:
     assert quirk_of(name).user_id_always
 
@@ -63,7 +67,30 @@ def test_other_models_follow_the_standard(name: str | None) -> None:
     assert quirk_of(name) == STANDARD
 
 
-@pytest.mark.parametrize("name", ["TaiDoc TD-4255", "Diamond Mini", "DM30b"])
+@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
+def test_every_quirk_has_its_packet(entry: Entry) -> None:
+    packets = [packet for packet in (*CAPTURED, *PACKETS) if packet.get("quirk") == entry.name]
+
+    assert packets
+    assert all(quirk_of(packet["model"]) == entry.quirk for packet in packets)
+
+
+def test_a_firmware_may_differ_from_its_model_and_an_unknown_one_does_not() -> None:
+    entry = replace(TABLE[0], firmware="2.")
+
+    assert entry.fits("beurerbm85", "2.1")
+    assert not entry.fits("beurerbm85", "1.9")
+    assert not entry.fits("beurerbm85", "")
+
+
+def test_the_advertised_name_counts_only_when_no_model_is_told() -> None:
+    assert quirk_of(full_name("Beurer", None, "BM85")) == BEURER
+    assert quirk_of(full_name("Acme", "X1", "BM85")) == STANDARD
+
+
+@pytest.mark.parametrize(
+    "name", ["TaiDoc TD-4255", "TaiDoc 4279", "TaiDoc Technology TD-4279", "Diamond Mini", "DM30b"]
+)
 def test_the_collector_is_told_of_reversed_numbers(name: str) -> None:
     assert quirk_of(name).reversed_numbering
 
