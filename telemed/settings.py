@@ -9,6 +9,9 @@ from pathlib import Path
 
 from telemed.errors import StartRefused
 
+# The guideline rules of a pressure series; telemed/checkup/protocols.json says what each asks for.
+SERIES_RULES = ("standard-1", "esh-2023", "ish-2020", "acc-aha-2025", "canada-2025")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -27,6 +30,7 @@ class Settings:
     turn_secret: str
     root_passphrase: str
     max_sockets: int
+    series_rule: str
     demo: bool
     server_url: str
     radio: str
@@ -67,6 +71,7 @@ def from_environment(environ: Mapping[str, str] | None = None, folder: Path | No
         turn_secret=read.secret("TELEMED_TURN_SECRET"),
         root_passphrase=read.secret("TELEMED_ROOT_PASSPHRASE"),
         max_sockets=read.number("TELEMED_MAX_SOCKETS", 200, 1, 5000),
+        series_rule=read.choice("TELEMED_SERIES_RULE", "standard-1", SERIES_RULES),
         demo=read.flag("TELEMED_DEMO"),
         server_url=read.text("TELEMED_SERVER_URL", ""),
         radio=read.choice("TELEMED_RADIO", "system", ("system", "simulated")),

@@ -22,7 +22,8 @@ class Region(Base):
 
 class Branch(Base):
     """A post office. `postal_index` has six digits; `zone` is an IANA name; `hours` maps "1".."7" (Monday is 1) to
-    ["08:00", "17:00"] in branch time; `line_class` is the newest measured class or None.
+    ["08:00", "17:00"] in branch time; `line_class` is the newest measured class or None;
+    `series_rule` the guideline rule of the pressure series, None for the deployment's.
     """
 
     __tablename__ = "branch"
@@ -38,6 +39,7 @@ class Branch(Base):
     phone: Mapped[str]
     line_class: Mapped[str | None]
     line_checked_at: Mapped[datetime | None]
+    series_rule: Mapped[str | None]
 
 
 class Corner(Base):

@@ -45,7 +45,9 @@ class Visit(Base):
 
 
 class SeriesStep(Base):
-    """One measurement that the protocol asks for. `state`: waiting, asked, done, repeat, skipped."""
+    """One measurement that the protocol asks for. `state`: waiting, asked, done, repeat, skipped, not_needed. `advice`:
+    what the clerk does about the last try (rules.ADVICE). `reading_id` names the reading that fulfilled the step.
+    """
 
     __tablename__ = "series_step"
     __table_args__ = (UniqueConstraint("visit_id", "kind", "ordinal"),)
@@ -58,3 +60,7 @@ class SeriesStep(Base):
     not_before: Mapped[datetime]
     asked_at: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
+    arm: Mapped[str | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    advice: Mapped[str | None]
+    reading_id: Mapped[UUID | None]

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 RED_FLAGS = (
     "chest_pain",
@@ -30,6 +32,28 @@ STEPS: Mapping[str, frozenset[str]] = {
 }
 LIVING = ("open", "ready")
 TEXT_MAX = 500
+STANDARD_RULE = "standard-1"
+DEMO = "demo"
+IRREGULAR_AT_LEAST = 2  # of three, as NICE MTG13 has it: once may be a movement
+TRIES_BEFORE_THE_DOCTOR = 3
+ADVICE = {
+    "body_movement": "movement",
+    "cuff_too_loose": "cuff_loose",
+    "improper_position": "position",
+    "control_solution": "control_solution",
+    "ketone": "ketone_strip",
+    "strip_unknown": "ketone_strip",
+    "glucose_hi": "urgent",
+    "glucose_lo": "urgent",
+    "strip_insertion_error": "strip",
+    "strip_type_incorrect": "strip",
+    "sample_size_insufficient": "strip",
+    "read_interrupted": "strip",
+    "no_pressure": "no_number",
+    "impossible_pressure": "no_number",
+    "lower_not_below_upper": "no_number",
+}
+URGENT = "urgent"
 
 
 def is_red_flag(symptoms: Sequence[str]) -> bool:
@@ -58,9 +82,128 @@ def wait_s(not_before: datetime, now: datetime) -> int:
     return max(0, -int(-(not_before - now).total_seconds() // 1))
 
 
-def after(status: str) -> str:
-    """Return a step's state after a reading with that verdict: a doubtful one is asked for again."""
-    return "done" if status == "usable" else "repeat"
+def after(status: str, advice: str | None = None) -> str:
+    """Return a step's state after a reading with that verdict: a doubtful one is asked for again. A glucose beyond the
+    meter's display is no number, yet nobody is pricked again for it: the doctor is called.
+    """
+    return "done" if status == "usable" or advice == URGENT else "repeat"
+
+
+def advice(status: str, reasons: Sequence[str], tries: int) -> str | None:
+    """Return the code of what the clerk does about a reading, or None when it is good. It names no value."""
+    if status == "usable":
+        return None
+    # Worst first: the reasons come in that order, but a control solution or a ketone strip outweighs HI and LO.
+    found = [ADVICE[reason] for reason in reasons if reason in ADVICE]
+    strange = next((code for code in found if code in ("control_solution", "ketone_strip")), None)
+    if strange or URGENT in found:
+        return strange or URGENT
+    return "call_doctor" if tries >= TRIES_BEFORE_THE_DOCTOR else next(iter(found), "again")
+
+
+# --- the series and its mean: the table of guidelines is protocols.json -----------------------------------------------
+
+
+@dataclass(frozen=True)
+class Single:
+    """One pressure of a series in mmHg; `ordinal` is its place, `arm` None when nobody said."""
+
+    systolic_mmhg: float
+    diastolic_mmhg: float
+    pulse: float | None = None
+    irregular_pulse: bool = False
+    arm: str | None = None
+    ordinal: int = 0
+    reading_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The pressure that a series stands for, and the places of the singles that went into it."""
+
+    systolic_mmhg: float
+    diastolic_mmhg: float
+    pulse: float | None
+    of: tuple[int, ...]
+    arm: str | None
+
+
+def all_protocols(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return every protocol by name: each rule, and the same in seconds for demos, marked as such."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, rule in document["rules"].items():
+        found[name] = {**rule, "id": name, "demo": False}
+        pressure = {**rule["series"]["blood_pressure"], **document["demo_pace"]}
+        found[demo_of(name)] = {**rule, "id": name, "demo": True, "series": {**rule["series"], "blood_pressure": pressure}}
+    return found
+
+
+def demo_of(name: str) -> str:
+    """Return the name of a rule's demo form."""
+    return "demo-1" if name == STANDARD_RULE else f"{name}-{DEMO}"
+
+
+def on_the_arm(singles: Sequence[Single]) -> list[Single]:
+    """Return the singles of the arm that counts: a first visit starts with one on each, and goes on with the higher."""
+    arm = higher_arm(singles) if len(singles) == 2 else singles[-1].arm
+    return [single for single in singles if single.arm == arm]
+
+
+def higher_arm(singles: Sequence[Single]) -> str | None:
+    """Return the arm with the higher pressure (ESC 2024, ESH 2023: measure on that one from then on)."""
+    return max(singles, key=lambda one: (one.systolic_mmhg, one.diastolic_mmhg)).arm if singles else None
+
+
+def is_irregular(singles: Sequence[Single]) -> bool:
+    """Tell whether the pulse was irregular often enough to advise an ECG. Never a diagnosis."""
+    return sum(single.irregular_pulse for single in singles) >= IRREGULAR_AT_LEAST
+
+
+def is_enough(protocol: Mapping[str, Any], singles: Sequence[Single]) -> bool:
+    """Tell whether the readings so far are so low that the rule asks for no other (ISH 2020: below 130/85)."""
+    limits = protocol["series"]["blood_pressure"]["enough_below_mmhg"]
+    if limits is None:
+        return False
+    return all(single.systolic_mmhg < limits[0] and single.diastolic_mmhg < limits[1] for single in singles)
+
+
+def needs_one_more(protocol: Mapping[str, Any], singles: Sequence[Single]) -> bool:
+    """Tell whether the last two of a full series lie too far apart, so that the rule asks for one more."""
+    pressure, counted = protocol["series"]["blood_pressure"], on_the_arm(singles)
+    limit = pressure["one_more_above_mmhg"]
+    if limit is None or len(counted) != pressure["readings"]:
+        return False
+    return bool(abs(counted[-1].systolic_mmhg - counted[-2].systolic_mmhg) > limit)
+
+
+def mean(protocol: Mapping[str, Any], singles: Sequence[Single]) -> Mean | None:
+    """Return the mean that the rule asks for; None before the first single. With an irregular pulse in two of the
+    readings the last three count, as single readings then scatter.
+    """
+    if not singles:
+        return None
+    counted = on_the_arm(singles)
+    if is_irregular(singles):
+        counted = counted[-3:]
+    elif protocol["series"]["blood_pressure"]["mean_of"] == "last_two":
+        counted = counted[-2:]
+    pulses = [single.pulse for single in counted if single.pulse is not None]
+    return Mean(
+        _mean([single.systolic_mmhg for single in counted]), _mean([single.diastolic_mmhg for single in counted]),
+        _mean(pulses) if pulses else None, tuple(single.ordinal for single in counted), counted[-1].arm,
+    )  # fmt: skip
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def arms_of(arm: str, readings: int, *, both: bool) -> list[str | None]:
+    """Return the arm of each measurement: on a first visit one on each, then the higher, which is not known yet."""
+    if not both:
+        return [arm] * readings
+    other = next(name for name in ARMS if name != arm)
+    return [arm, other] + [None] * (readings - 1)
 
 
 def answer_faults(answers: Mapping[str, Any]) -> dict[str, str]:

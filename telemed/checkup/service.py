@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +19,7 @@ from telemed.branches.models import Corner
 from telemed.checkup import rules
 from telemed.checkup.events import MeasurementAsked, SymptomsAnswered, VisitClosed, VisitOpened, VisitReady
 from telemed.checkup.models import SeriesStep, Visit
+from telemed.checkup.service_series import OPEN_STEPS, choose_arms, last_arm, protocols, steps_of
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import service as patients
@@ -52,10 +50,10 @@ RELATIONS = (Relation("open_visit", _has_open_visit, _living_visits),)
 # --- open ---------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
-def protocols() -> dict[str, Any]:
-    """Return the measurement protocols by name."""
-    return dict(json.loads((Path(__file__).parent / "protocols.json").read_text(encoding="utf-8")))
+def _protocol_of(services: Services, tx: Session, branch_id: UUID) -> str:
+    """Return the protocol for a new visit: the branch's rule, else the deployment's; in a demo its form in seconds."""
+    name = branches.branch_of(tx, branch_id).series_rule or services.settings.series_rule
+    return rules.demo_of(name) if services.demo else name
 
 
 def open_visit(
@@ -115,7 +113,7 @@ def _new_visit(
     return Visit(
         id=visit_id or new_id(), kind="branch", state="open", booking_id=booking_id, patient_id=patient_id,
         branch_id=branch_id, corner_id=corner_id, gateway_id=gateway.id if gateway else None,
-        protocol="demo-1" if services.demo else "standard-1", identified_by=identified_by, opened_by=who.id,
+        protocol=_protocol_of(services, tx, branch_id), identified_by=identified_by, opened_by=who.id,
         opened_at=services.clock(), answers_rev=0,
     )  # fmt: skip
 
@@ -132,6 +130,7 @@ def answer_questions(services: Services, who: Principal, visit_id: UUID, answers
         visit = _living(tx, visit_id)
         services.vault.seal(tx, visit, "answers", answers)
         visit.answered_at = services.clock()
+        choose_arms(tx, visit, answers.get("arm") or None)
         services.publish(tx, SymptomsAnswered(visit.id, visit.patient_id, visit.branch_id, visit.answered_at))
     return rules.is_red_flag(answers.get("symptoms", ()))
 
@@ -150,16 +149,6 @@ def answers_of(services: Services, who: Principal, visit_id: UUID) -> dict[str, 
 
 
 # --- the series ---------------------------------------------------------------------------------------------------
-
-
-def next_step(tx: Session, visit_id: UUID) -> SeriesStep | None:
-    """Return the step whose turn it is, or None when the series is over."""
-    return tx.scalar(
-        select(SeriesStep)
-        .where(SeriesStep.visit_id == visit_id, SeriesStep.state.in_(("waiting", "asked", "repeat")))
-        .order_by(SeriesStep.not_before, SeriesStep.kind.desc(), SeriesStep.ordinal)
-        .limit(1)
-    )
 
 
 def ask_measurement(services: Services, who: Principal, visit_id: UUID, kind: str) -> int:
@@ -189,7 +178,7 @@ def _ready_step(services: Services, tx: Session, visit_id: UUID, kind: str) -> t
         select(SeriesStep)
         .where(
             SeriesStep.visit_id == visit_id, SeriesStep.kind == kind,
-            SeriesStep.state.in_(("waiting", "asked", "repeat")),
+            SeriesStep.state.in_(OPEN_STEPS),
         )
         .order_by(SeriesStep.ordinal)
         .limit(1)
@@ -223,42 +212,26 @@ def simulate(
             raise Conflict("no_gateway")
 
 
-def note_reading(services: Services, tx: Session, visit_id: UUID, kind: str, status: str, reading_id: UUID) -> bool:
-    """Mark the step that a stored reading fulfils; tell whether the series is complete with it. Called by readings
-    inside their transaction.
-    """
-    step = tx.scalar(
-        select(SeriesStep)
-        .where(
-            SeriesStep.visit_id == visit_id, SeriesStep.kind == kind,
-            SeriesStep.state.in_(("waiting", "asked", "repeat")),
-        )
-        .order_by(SeriesStep.ordinal)
-        .limit(1)
-    )  # fmt: skip
-    if step is None:
-        return False
-    now = services.clock()
-    step.state, step.done_at = rules.after(status), now
-    if step.state == "repeat":
-        return False
-    _space_the_next(tx, services, visit_id, kind, now)
-    tx.flush()
-    return next_step(tx, visit_id) is None
+def arm_of_patient(services: Services, who: Principal, visit_id: UUID) -> str | None:
+    """Return the arm to measure on, known from an earlier visit."""
+    with services.look(who, "visit.read", subject_of(services, visit_id)) as tx:
+        visit = tx.get(Visit, visit_id)
+        return last_arm(tx, visit.patient_id) if visit else None
 
 
-def _space_the_next(tx: Session, services: Services, visit_id: UUID, kind: str, now: datetime) -> None:
-    """Keep the interval of the protocol between two measurements, from when the last one really came."""
-    visit = tx.get(Visit, visit_id)
-    if visit is None or kind != "blood_pressure":
-        return
-    interval = timedelta(seconds=protocols()[visit.protocol]["series"]["blood_pressure"]["interval_s"])
-    for step in tx.scalars(
-        select(SeriesStep).where(
-            SeriesStep.visit_id == visit_id, SeriesStep.kind == kind, SeriesStep.state == "waiting"
-        )
-    ):
-        step.not_before = max(step.not_before, now + interval)
+def skip_arm(services: Services, who: Principal, visit_id: UUID) -> None:
+    """Leave out the arm whose turn it is, because it cannot take the cuff: the series goes on with the other."""
+    with services.act(who, "visit.ask_measurement", subject_of(services, visit_id)) as tx:
+        _living(tx, visit_id)
+        steps = steps_of(tx, visit_id, "blood_pressure")
+        step = next((step for step in steps if step.state in OPEN_STEPS), None)
+        if step is None or step.arm is None or all(other.arm in (None, step.arm) for other in steps):
+            raise Conflict("only_one_arm")
+        kept = next(other.arm for other in steps if other.arm not in (None, step.arm))
+        step.state, step.advice = "skipped", None
+        for other in steps:
+            if other.state in OPEN_STEPS:
+                other.arm = kept
 
 
 def skip_step(services: Services, who: Principal, visit_id: UUID, kind: str) -> None:
@@ -268,8 +241,8 @@ def skip_step(services: Services, who: Principal, visit_id: UUID, kind: str) -> 
     with services.act(who, "visit.ask_measurement", subject_of(services, visit_id)) as tx:
         _living(tx, visit_id)
         for step in tx.scalars(select(SeriesStep).where(SeriesStep.visit_id == visit_id, SeriesStep.kind == kind)):
-            if step.state != "done":
-                step.state = "skipped"
+            if step.state in OPEN_STEPS:
+                step.state, step.advice = "skipped", None
 
 
 # --- finish and close ---------------------------------------------------------------------------------------------
@@ -332,6 +305,11 @@ class StepView:
     ordinal: int
     state: str
     wait_s: int
+    arm: str | None = None
+    advice: str | None = None
+    tries: int = 0
+    asked_at: datetime | None = None
+    may_skip_arm: bool = False
 
 
 @dataclass(frozen=True)
@@ -352,7 +330,7 @@ class VisitView:
 
     @property
     def done(self) -> int:
-        return sum(step.state in ("done", "skipped") for step in self.steps)
+        return sum(step.state not in OPEN_STEPS for step in self.steps)
 
 
 def visit_view(services: Services, who: Principal, visit_id: UUID) -> VisitView:
@@ -375,14 +353,21 @@ def _view(services: Services, tx: Session, visit: Visit) -> VisitView:
     rows = tx.scalars(
         select(SeriesStep)
         .where(SeriesStep.visit_id == visit.id)
-        .order_by(SeriesStep.not_before, SeriesStep.kind.desc(), SeriesStep.ordinal)
-    )
-    steps = [StepView(row.kind, row.ordinal, row.state, rules.wait_s(row.not_before, now)) for row in rows]
+        .order_by(SeriesStep.kind.desc(), SeriesStep.ordinal)
+    ).all()
+    arms = {row.arm for row in rows if row.arm}
+    steps = [
+        StepView(
+            row.kind, row.ordinal, row.state, rules.wait_s(row.not_before, now), row.arm, row.advice, row.tries,
+            row.asked_at, row.arm is not None and len(arms) > 1 and row.state in OPEN_STEPS,
+        )
+        for row in rows
+    ]  # fmt: skip
     return VisitView(
         id=visit.id, patient_id=visit.patient_id, branch_id=visit.branch_id, booking_id=visit.booking_id,
         state=visit.state, protocol=visit.protocol, is_demo=protocols()[visit.protocol]["demo"],
         opened_at=visit.opened_at, answered=visit.answered_at is not None, steps=steps,
-        next=next((step for step in steps if step.state in ("waiting", "asked", "repeat")), None),
+        next=next((step for step in steps if step.state in OPEN_STEPS), None),
     )  # fmt: skip
 
 
@@ -395,7 +380,7 @@ def count_open_steps(tx: Session, visit_ids: Collection[UUID]) -> dict[tuple[UUI
     """Return by visit and kind how many steps still wait for a reading; nothing where none does."""
     rows = tx.execute(
         select(SeriesStep.visit_id, SeriesStep.kind, func.count())
-        .where(SeriesStep.visit_id.in_(visit_ids), SeriesStep.state.in_(("waiting", "asked", "repeat")))
+        .where(SeriesStep.visit_id.in_(visit_ids), SeriesStep.state.in_(OPEN_STEPS))
         .group_by(SeriesStep.visit_id, SeriesStep.kind)
     )
     return {(visit_id, kind): count for visit_id, kind, count in rows}

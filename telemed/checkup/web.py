@@ -66,6 +66,13 @@ def skip(visit_id: UUID) -> ResponseReturnValue:
     return _step(visit_id, lambda kind: service.skip_step(services(), who(), visit_id, kind))
 
 
+@pages.post("/visits/<uuid:visit_id>/skip-arm")
+@guard("visit.ask_measurement")
+def skip_arm(visit_id: UUID) -> ResponseReturnValue:
+    """Go on with the other arm only."""
+    return _step(visit_id, lambda _kind: service.skip_arm(services(), who(), visit_id))
+
+
 @pages.post("/visits/<uuid:visit_id>/finish")
 @guard("visit.finish")
 def finish(visit_id: UUID) -> ResponseReturnValue:
@@ -124,5 +131,5 @@ def _questions(visit_id: UUID, answers: dict[str, Any], faults: dict[str, str]) 
     typed = request.form if request.method == "POST" else {}
     return render_template(
         "checkup/questions.html", visit=visit, answers=answers, faults=faults, typed=typed, red_flags=rules.RED_FLAGS,
-        others=rules.OTHER_SYMPTOMS,
+        others=rules.OTHER_SYMPTOMS, last_arm=service.arm_of_patient(services(), who(), visit_id),
     )  # fmt: skip

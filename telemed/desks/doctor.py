@@ -47,6 +47,7 @@ def case(case_id: UUID) -> ResponseReturnValue:
         patient=patients.patient_card(services(), who(), view.patient_id),
         queue=consultation.queue(services(), who()),
         values=readings.readings_of_visit(services(), who(), view.visit_id),
+        series=readings.series_of_visit(services(), who(), view.visit_id),
         trend=readings.readings_of_patient(services(), who(), view.patient_id),
         answers=checkup.answers_of(services(), who(), view.visit_id),
         earlier=consultation.earlier_cases(services(), who(), view.patient_id, case_id),
@@ -65,5 +66,8 @@ def values(case_id: UUID) -> ResponseReturnValue:
     view = consultation.case_for_doctor(services(), who(), case_id)
     words.use_zone(view.zone)
     return render_template(
-        "readings/parts/values.html", values=readings.readings_of_visit(services(), who(), view.visit_id), case=view
+        "readings/parts/values.html",
+        values=readings.readings_of_visit(services(), who(), view.visit_id),
+        series=readings.series_of_visit(services(), who(), view.visit_id),
+        case=view,
     )

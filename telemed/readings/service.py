@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,8 +16,10 @@ from sqlalchemy.orm import Session
 
 from telemed.access import audit
 from telemed.access.relations import SYSTEM, Principal, Relation, Subject
+from telemed.checkup import rules as series
 from telemed.checkup import service as checkup
 from telemed.checkup.models import Visit
+from telemed.checkup.service_series import Figures, note_reading, pressure_series, protocols
 from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
 from telemed.readings import rules
@@ -260,9 +263,64 @@ def tell_stored(services: Services, tx: Session, reading: StoredReading) -> None
 
 def continue_series(services: Services, tx: Session, reading: StoredReading) -> None:
     """Give a stored reading to the step that waits for it; publish that the series is complete when it is."""
-    if checkup.note_reading(services, tx, reading.visit_id, reading.kind, reading.status, reading.id):
-        at = services.clock()
+    at = services.clock()
+    reasons = services.vault.open(tx, reading, "clinical").get("reasons", ()) if reading.status != "usable" else ()
+    if note_reading(
+        services, tx, reading.visit_id, reading.kind, reading.status, reading.id, reasons, _figures(services, tx)
+    ):
         services.publish(tx, SeriesComplete(reading.visit_id, reading.patient_id, reading.branch_id, at))
+
+
+# --- the pressure series ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SeriesView:
+    """What a visit's pressures stand for: the mean, the singles that count with their places, the guideline's rule."""
+
+    guideline: str
+    year: int
+    is_demo: bool
+    mean: series.Mean
+    singles: dict[UUID, series.Single]
+    irregular_pulse: bool
+
+    @property
+    def shown(self) -> str:
+        return f"{self.mean.systolic_mmhg:.0f}/{self.mean.diastolic_mmhg:.0f}"
+
+
+def series_of_visit(services: Services, who: Principal, visit_id: UUID) -> SeriesView | None:
+    """Return the visit's pressure by the rule it was opened with; audited. None before the first usable reading."""
+    with services.act(who, "reading.read", _subject_of(services, visit_id)) as tx:
+        visit = tx.get(Visit, visit_id)
+        assert visit is not None
+        rule, singles = protocols()[visit.protocol], pressure_series(tx, visit, _figures(services, tx))
+        mean = series.mean(rule, singles)
+        if mean is None:
+            return None
+        known = {single.reading_id: single for single in singles if single.reading_id}
+        irregular = series.is_irregular(singles)
+        return SeriesView(rule["guideline"], rule["year"], rule["demo"], mean, known, irregular)
+
+
+def _figures(services: Services, tx: Session) -> Figures:
+    """Return what opens the pressures of a series, for the rule that decides how it goes on."""
+
+    def open_singles(ids: Sequence[UUID]) -> dict[UUID, series.Single]:
+        rows = tx.scalars(select(Reading).where(Reading.id.in_(ids)))
+        views = [_view(services, tx, row) for row in rows]
+        return {view.id: single for view in views if (single := _single(view)) is not None}
+
+    return open_singles
+
+
+def _single(view: ReadingView) -> series.Single | None:
+    if view.systolic_mmhg is None or view.diastolic_mmhg is None:
+        return None
+    # A movement makes the pulse look irregular: such a reading says nothing about it.
+    irregular = view.irregular_pulse and "body_movement" not in view.reasons
+    return series.Single(view.systolic_mmhg, view.diastolic_mmhg, view.pulse, irregular, reading_id=view.id)
 
 
 # --- triage -------------------------------------------------------------------------------------------------------
@@ -291,22 +349,24 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
 
 
 def case_of(services: Services, tx: Session, visit: Visit) -> rules.Case:
-    """Return what triage looks at: the answers, the mean of the last two usable pressures, the newest glucose."""
+    """Return what triage looks at: the answers, the pressure by the visit's rule, the newest glucose."""
     answers = checkup.read_answers(services, tx, visit)
     views = _newest_views(services, tx, visit.id)
     usable = [view for view in views if view.status != "not_a_result"]
-    pressures = [view for view in usable if view.systolic_mmhg is not None and view.diastolic_mmhg is not None]
+    everything = [single for view in usable if (single := _single(view)) is not None]
+    # Doubtful readings count only while there is no better one: a true crisis must not wait for a calm arm.
+    singles = pressure_series(tx, visit, _figures(services, tx)) or everything
+    mean = series.mean(protocols()[visit.protocol], singles)
     glucose = [value for view in views if (value := _glucose_of(view)) is not None]
     return rules.Case(
         symptoms=frozenset(answers.get("symptoms", ())) & rules.SYMPTOMS,
         answered=visit.answered_at is not None,
-        systolic_mmhg=rules.mean_of_last_two([view.systolic_mmhg or 0 for view in pressures]),
-        diastolic_mmhg=rules.mean_of_last_two([view.diastolic_mmhg or 0 for view in pressures]),
-        pulse=rules.mean_of_last_two([view.pulse for view in pressures if view.pulse is not None]),
+        systolic_mmhg=mean.systolic_mmhg if mean else None,
+        diastolic_mmhg=mean.diastolic_mmhg if mean else None,
+        pulse=mean.pulse if mean else None,
         glucose_mmol_l=glucose[-1] if glucose else None,
         fasting=answers.get("fasting"),
-        # Twice in a series, as the guideline asks; once may be a movement.
-        irregular_pulse=sum(view.irregular_pulse for view in pressures) >= 2,
+        irregular_pulse=series.is_irregular(everything),
         known_hypertension=answers.get("known_hypertension"),
     )
 

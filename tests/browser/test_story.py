@@ -104,8 +104,8 @@ def begin_the_visit(clerk: Page) -> None:
 
 
 def measure_everything(clerk: Page) -> None:
-    """Press the demo's button whenever the page offers it, until all four measurements are done."""
-    for done in range(1, 5):
+    """Press the demo's button whenever the page offers it, until all five measurements are done."""
+    for done in range(1, 6):
         button = clerk.get_by_role("button", name="Simulated meter: measure")
         expect(button).to_be_visible(timeout=20_000)
         button.click()
@@ -119,10 +119,10 @@ def take_the_case(doctor: Page) -> None:
 
 
 def read_values(doctor: Page) -> list[str]:
-    """Return the four values as the doctor reads them."""
+    """Return the five values as the doctor reads them."""
     shown = doctor.locator("#values .value")
-    expect(shown).to_have_count(4)
-    assert doctor.locator("#values .mark").count() == 4, "every simulated value says so"
+    expect(shown).to_have_count(5)
+    assert doctor.locator("#values tr .mark").count() == 5, "every simulated value says so"
     return [text.strip() for text in shown.all_text_contents() if "/" in text]
 
 

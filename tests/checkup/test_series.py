@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import func, select
 
 from telemed.booking import service as booking
-from telemed.branches.models import GatewayOrder
-from telemed.checkup import rules, service
+from telemed.bootstrap import build
+from telemed.branches.models import Branch, GatewayOrder
+from telemed.checkup import rules, service, service_series
 from telemed.checkup.models import SeriesStep, Visit
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound
 from telemed.ids import new_id
@@ -37,10 +38,27 @@ def visit(services, gateway) -> UUID:
     return found
 
 
+class Meter:
+    """Readings that arrive: it keeps their values, as the record would."""
+
+    def __init__(self, services, visit) -> None:
+        self.services, self.visit, self.values = services, visit, {}
+
+    def read(self, pressure=(128, 80), kind="blood_pressure", status="usable", reasons=(), irregular=False) -> bool:
+        """Let a reading of the visit arrive; tell whether the series is complete."""
+        reading_id = new_id()
+        self.values[reading_id] = rules.Single(*pressure, 70, irregular, reading_id=reading_id)
+        figures = self.values.copy()
+        with self.services.db.write() as tx:
+            return service_series.note_reading(
+                self.services, tx, self.visit, kind, status, reading_id, reasons,
+                lambda ids: {one: figures[one] for one in ids},
+            )  # fmt: skip
+
+
 def read(services, visit, kind="blood_pressure", status="usable") -> bool:
-    """Let a reading of the visit arrive; tell whether the series is complete."""
     with services.db.write() as tx:
-        return service.note_reading(services, tx, visit, kind, status, new_id())
+        return service_series.note_reading(services, tx, visit, kind, status, new_id())
 
 
 def states(services, visit) -> list[str]:
@@ -76,13 +94,13 @@ def test_glucose_comes_first_because_it_needs_no_rest(services, visit):
     steps = service.visit_view(services, ANNA, visit).steps
 
     assert [(step.kind, step.ordinal) for step in steps] == [
-        ("glucose", 1), ("blood_pressure", 1), ("blood_pressure", 2), ("blood_pressure", 3),
-    ]  # fmt: skip
+        ("glucose", 1), ("blood_pressure", 1), ("blood_pressure", 2), ("blood_pressure", 3), ("blood_pressure", 4),
+    ], "one more than the rule's three: this is the first visit, so each arm is measured once"  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "rest_s", "interval_s"), [("standard-1", 300, 60), ("demo-1", 5, 3)])
 def test_pressure_is_measured_three_times_after_a_rest(name, rest_s, interval_s):
-    steps = rules.planned(service.protocols()[name], cast.NOON)
+    steps = rules.planned(service_series.protocols()[name], cast.NOON)
     waits = [rules.wait_s(at, cast.NOON) for kind, _ordinal, at in steps if kind == "blood_pressure"]
 
     assert waits == [rest_s, rest_s + interval_s, rest_s + 2 * interval_s]
@@ -117,22 +135,166 @@ def test_a_doubtful_reading_is_asked_for_again(services, visit):
 
 def test_the_last_reading_completes_the_series(services, visit, clock):
     answers = [read(services, visit, "glucose")]
-    for _ in range(3):
+    for _ in range(4):
         clock.forward(seconds=10)
         answers.append(read(services, visit))
 
-    assert answers == [False, False, False, True]
+    assert answers == [False, False, False, False, True]
     assert read(services, visit) is False, "one more changes nothing"
-    assert states(services, visit) == ["done"] * 4
+    assert states(services, visit) == ["done"] * 5
 
 
 def test_what_the_patient_cannot_bear_is_left_out(services, visit):
     read(services, visit, "glucose")
     service.skip_step(services, ANNA, visit, "blood_pressure")
 
-    assert states(services, visit) == ["done", "skipped", "skipped", "skipped"]
+    assert states(services, visit) == ["done"] + ["skipped"] * 4
     assert refusal(Conflict, ask, services, visit) == "series_over"
     assert refusal(Invalid, service.skip_step, services, ANNA, visit, "weight") == "required"
+
+
+# --- arms and rules -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def meter(services, visit, clock) -> Meter:
+    clock.forward(seconds=30)
+    return Meter(services, visit)
+
+
+def arms(services, visit) -> list[str | None]:
+    return [step.arm for step in service.visit_view(services, ANNA, visit).steps if step.kind == "blood_pressure"]
+
+
+def open_again(services, clock, visit, rule=None) -> UUID:
+    """Let Maria come once more, after a visit that measured both arms."""
+    first = Meter(services, visit)
+    first.read((150, 90))
+    first.read((140, 80))
+    service.close_visit(services, ANNA, visit)
+    clock.forward(days=30)
+    with services.db.write() as tx:
+        tx.get(Branch, cast.OZERKI).series_rule = rule
+    again = service.open_visit(services, ANNA, cast.MARIA.id, cast.OZERKI, "card")
+    service.answer_questions(services, ANNA, again, CALM)
+    clock.forward(seconds=30)
+    return again
+
+
+@pytest.mark.parametrize(("left", "right", "higher"), [((150, 90), (140, 80), "left"), ((140, 80), (150, 90), "right")])
+def test_a_first_visit_measures_both_arms_and_goes_on_with_the_higher(services, visit, meter, left, right, higher):
+    assert arms(services, visit) == ["left", "right", None, None]
+    meter.read(left)
+    assert arms(services, visit)[2:] == [None, None]
+    meter.read(right)
+
+    assert arms(services, visit) == ["left", "right", higher, higher]
+
+
+def test_a_later_visit_keeps_to_the_higher_arm_of_the_first(services, visit, meter, clock, sign_in):
+    for pressure in ((140, 80), (150, 90), (149, 88), (148, 88)):
+        meter.read(pressure)
+    again = open_again(services, clock, visit)
+
+    assert arms(services, again) == ["left", "left", "left"], "the clerk chose left, and both arms are known"
+    assert "Last time it was this arm: right arm" in sign_in(cast.ANNA).get(f"/visits/{again}/questions").text
+
+
+def test_an_arm_that_cannot_take_the_cuff_is_left_out(services, visit, meter):
+    service.skip_arm(services, ANNA, visit)
+
+    assert arms(services, visit) == ["left", "right", "right", "right"]
+    assert states(services, visit)[1:] == ["skipped", "waiting", "waiting", "waiting"]
+    assert [meter.read() for _ in range(3)] == [False] * 3
+    assert refusal(Conflict, service.skip_arm, services, ANNA, visit) == "only_one_arm"
+
+
+def test_an_arm_corrected_before_the_first_reading_counts_and_a_later_one_does_not(services, visit, meter):
+    service.answer_questions(services, ANNA, visit, CALM | {"arm": "right"})
+    assert arms(services, visit) == ["right", "left", None, None]
+    meter.read()
+    service.answer_questions(services, ANNA, visit, CALM)
+
+    assert arms(services, visit)[:2] == ["right", "left"]
+
+
+def test_two_last_readings_far_apart_ask_for_a_fourth_and_then_no_more(services, visit, meter, clock):
+    again = Meter(services, open_again(services, clock, visit))
+    answers = [again.read(pressure) for pressure in ((150, 90), (150, 90), (139, 85))]
+    assert answers == [False, False, False]
+    glucose = again.read(kind="glucose")
+
+    assert not glucose
+    assert service.visit_view(services, ANNA, again.visit).next.ordinal == 4
+    assert again.read((120, 80)), "whatever the fourth says, the series is over"
+
+
+def test_the_fourth_reading_keeps_the_interval(services, visit, clock):
+    again = Meter(services, open_again(services, clock, visit))
+    for pressure in ((150, 90), (150, 90), (139, 85)):
+        again.read(pressure)
+
+    with pytest.raises(Conflict) as refused:
+        ask(services, again.visit)
+    assert refused.value.facts["wait_s"] == 3
+
+
+def test_a_low_first_reading_is_enough_where_the_rule_says_so(services, visit, clock):
+    again = Meter(services, open_again(services, clock, visit, "ish-2020"))
+    again.read(kind="glucose")
+
+    assert again.read((129, 84))
+    assert states(services, again.visit) == ["done", "done", "not_needed", "not_needed"]
+
+
+def test_a_branch_may_follow_another_guideline_than_the_deployment(services, visit, clock):
+    again = open_again(services, clock, visit, "acc-aha-2025")
+
+    assert arms(services, again) == ["left", "left"]
+    assert service.visit_view(services, ANNA, again).is_demo, "in a demo every rule runs in seconds and says so"
+
+
+def test_a_deployment_chooses_its_guideline(services, clock):
+    services.settings = replace(services.settings, series_rule="canada-2025")
+    services.demo = False
+    visit = service.open_visit(services, ANNA, cast.MARIA.id, cast.OZERKI, "card")
+
+    view = service.visit_view(services, ANNA, visit)
+    assert (view.protocol, view.is_demo) == ("canada-2025", False)
+
+
+def test_a_bad_reading_says_what_to_do_and_the_third_calls_the_doctor(services, visit, meter):
+    seen = []
+    for _ in range(3):
+        meter.read(status="questionable", reasons=("body_movement",))
+        seen.append(service.visit_view(services, ANNA, visit).steps[1].advice)
+
+    assert seen == ["movement", "movement", "call_doctor"]
+    meter.read()
+    step = service.visit_view(services, ANNA, visit).steps[1]
+    assert (step.state, step.advice) == ("done", None)
+
+
+def test_a_running_series_looks_the_same_in_a_second_window_and_after_the_server_started_anew(
+    application, settings, services, sign_in, visit, meter, clock
+):
+    meter.read(kind="glucose")
+    meter.read()
+    ask(services, visit) if not service.visit_view(services, ANNA, visit).next.wait_s else clock.forward(seconds=3)
+    first = sign_in(cast.ANNA).get(f"/counter/visits/{visit}").text
+    second = sign_in(cast.ANNA).get(f"/counter/visits/{visit}").text
+    other = build(settings, clock=clock)
+    try:
+        anew = service.visit_view(other.services, ANNA, visit)
+    finally:
+        other.close()
+
+    assert task_list(first) == task_list(second)
+    assert anew == service.visit_view(services, ANNA, visit)
+
+
+def task_list(page: str) -> str:
+    return page.split('<ol class="task-list">')[1].split("</ol>")[0]
 
 
 @pytest.mark.parametrize("kind", ["", "weight", "BLOOD_PRESSURE"])

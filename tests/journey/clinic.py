@@ -48,8 +48,8 @@ async def take_case(scene: Scene) -> str:
     assert scene.villager is not None
     case.shows(scene.villager.family_name, *scene.typed.get("answers", []))
     values = re.findall(r'<span class="value">([^<]+)</span>', case.html)
-    if len(values) < 4:
-        raise PageWrong(f"the doctor sees {len(values)} values, not three pressures and a glucose")
+    if len(values) < 5:
+        raise PageWrong(f"the doctor sees {len(values)} values, not four pressures and a glucose")
     scene.typed["values"] = values
     return f"{len(values)} values: {', '.join(values)}"
 

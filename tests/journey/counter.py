@@ -120,18 +120,18 @@ async def answer(scene: Scene) -> str:
 
 
 async def measure(scene: Scene) -> str:
-    """Glucose, then three pressures with their rests; the meters are read through bleak, the clerk sees no value."""
+    """Glucose, then a pressure on each arm and two on the higher, with their rests; the clerk sees no value."""
     line = await scene.line("clerk", f"visit:{scene.ids['visit']}")
     doctor = await scene.line("doctor", f"visit:{scene.ids['visit']}")
     path = f"/counter/visits/{scene.ids['visit']}"
-    for done, kind in enumerate(("glucose", "blood_pressure", "blood_pressure", "blood_pressure"), 1):
+    for done, kind in enumerate(("glucose", *["blood_pressure"] * 4), 1):
         await _measure_one(scene, line, path, kind, done)
     clerk = await scene.person("clerk")
     page = await clerk.open(path)
     await clerk.submit(page.form(rf"/visits/{UUID}/finish"), page)
-    if doctor.news.count("reading:stored") != 4:
-        raise PageWrong(f"the booked doctor was told {doctor.news.count('reading:stored')} times of 4 readings")
-    return "1 glucose, 3 pressures"
+    if doctor.news.count("reading:stored") != 5:
+        raise PageWrong(f"the booked doctor was told {doctor.news.count('reading:stored')} times of 5 readings")
+    return "1 glucose, 4 pressures"
 
 
 async def _measure_one(scene: Scene, line: Line, path: str, kind: str, done: int) -> None:

@@ -100,7 +100,7 @@ def test_readings_came_from_the_meters_through_the_gateway_without_a_gap(records
     assert [item.seq for item in sequence] == list(range(1, len(sequence) + 1))
     assert (gateway.watermark, gateway.chain_hash) == (sequence[-1].seq, sequence[-1].hash)
     assert {item.status for item in sequence} == {"accepted"}
-    assert sorted(reading.kind for reading in readings) == ["blood_pressure"] * 3 + ["glucose"]
+    assert sorted(reading.kind for reading in readings) == ["blood_pressure"] * 4 + ["glucose"]
     assert {(reading.source, reading.status) for reading in readings} == {("simulated", "usable")}
     assert {reading.event_id for reading in readings} == {item.event_id for item in sequence if item.kind == "reading"}
     assert {step.state for step in steps} == {"done"}
