@@ -62,10 +62,12 @@ def parser() -> argparse.ArgumentParser:
     account_.add_argument("--language", default="ru")
     audit_ = add("audit", audit, "Verify the audit chain.")
     audit_.add_argument("verb", choices=["verify"])
+    audit_.add_argument("--heads", type=Path, action="append", default=[], help="a copy of audit-heads.jsonl")
     backup_ = add("backup", backup, "Write a backup: the data, and the subject keys in a file of their own.")
     backup_.add_argument("folder", type=Path)
     restore_ = add("restore", restore, "Restore a backup into an empty data folder; begins a new epoch.")
     restore_.add_argument("folder", type=Path)
+    restore_.add_argument("--erased", type=Path, help="a newer list of erasures: erased.jsonl of the old machine")
     keys_ = add("keys", keys, "Show the state of the keys, or rotate the domain keys.")
     keys_.add_argument("verb", choices=["status", "rotate"])
     erase_ = add("erase", erase, "Erase a patient's identity and contact for good (crypto-erasure).")
@@ -148,10 +150,10 @@ def _ask_password() -> str:
     return getpass.getpass("Password (15 characters or more): ")
 
 
-def audit(_arguments: argparse.Namespace) -> int:
+def audit(arguments: argparse.Namespace) -> int:
     from telemed.admin import verify_audit
 
-    return verify_audit(_settings())
+    return verify_audit(_settings(), *arguments.heads)
 
 
 def backup(arguments: argparse.Namespace) -> None:
@@ -163,7 +165,7 @@ def backup(arguments: argparse.Namespace) -> None:
 def restore(arguments: argparse.Namespace) -> None:
     from telemed.admin import restore
 
-    restore(_settings(), arguments.folder)
+    restore(_settings(), arguments.folder, arguments.erased)
 
 
 def keys(arguments: argparse.Namespace) -> None:

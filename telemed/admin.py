@@ -14,14 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from telemed import command_socket, commands
-from telemed.access import accounts, admin_tasks
+from telemed import command_socket, commands, i18n
+from telemed.access import accounts, admin_tasks, heads
 from telemed.bootstrap import build_services, found_deployment
 from telemed.branches import service as branches
 from telemed.consultation.media_client import MediaClient
+from telemed.crypto import ledger
 from telemed.delivery import service as delivery
 from telemed.errors import StartRefused, TelemedError
 from telemed.outbox import Worker
+from telemed.patients import service as patients
 from telemed.readings import rules as readings_rules
 from telemed.schema import upgrade
 from telemed.serve import AlreadyRuns, only_one
@@ -31,6 +33,7 @@ from telemed.settings import Settings
 FREE_BYTES = 200_000_000
 STARTING_S = 10.0  # how long a command waits for a server that holds the folder and does not listen yet
 DATA_FILE, KEYS_FILE, STATE_FILE = "telemed.db", "subject-keys.db", "backup.json"
+BESIDE = (ledger.NAME, heads.NAME)  # files of the data folder that must outlive the database
 
 
 def migrate(settings: Settings) -> None:
@@ -51,6 +54,7 @@ def _stopped(settings: Settings) -> Iterator[Services]:
         services = build_services(settings)
         try:
             yield services
+            heads.sign_now(services)
         finally:
             services.db.close()
 
@@ -111,12 +115,18 @@ def join_code_for_demo(settings: Settings) -> str:
             return branches.make_join_code(services, tx, clerk.branch_id)
 
 
-def verify_audit(settings: Settings) -> int:
-    """Check the audit chain; exit code 1 names the first broken row."""
+def verify_audit(settings: Settings, *copies: Path) -> int:
+    """Check the audit chain and its signed heads, also those of copies kept elsewhere; exit code 1 says what is wrong."""
+    for copy in copies:
+        if not copy.is_file():
+            raise StartRefused(f"{copy} is no file.")
     with _reading(settings) as services:
-        broken, count = admin_tasks.check_audit(services)
-    print(f"{count} rows, the chain is whole." if broken is None else f"The chain is broken at row {broken}.")
-    return 0 if broken is None else 1
+        wrong, count = admin_tasks.check_audit(services, *copies)
+    for fault in wrong:
+        print(i18n.code_text("en", fault.code, **fault.facts))
+    if not wrong:
+        print(f"{count} rows, the chain is whole.")
+    return 1 if wrong else 0
 
 
 def backup(settings: Settings, folder: Path) -> None:
@@ -134,27 +144,63 @@ def backup(settings: Settings, folder: Path) -> None:
         copy.execute("DELETE FROM main.subject_keys")
         copy.commit()
         copy.execute("VACUUM main")
+    for name in BESIDE:  # after the data: they may know more than it, never less
+        if (settings.server_dir / name).exists():
+            shutil.copy(settings.server_dir / name, folder / name)
     (folder / STATE_FILE).write_text(json.dumps({"format": 1, "keys_separate": True}))
     print(f"Backup written to {folder}. Keep {KEYS_FILE} apart, and the root key in a third place.")
 
 
-def restore(settings: Settings, folder: Path) -> None:
-    """Put a backup into an empty data folder and begin a new epoch, so that devices send again what they still hold."""
+def restore(settings: Settings, folder: Path, erased: Path | None = None) -> None:
+    """Put a backup into an empty data folder and begin a new epoch, so that devices send again what they still hold.
+
+    Nobody comes back: what the lists of erasures of the data folder, the backup and `erased` name is shredded again.
+    """
     target = settings.server_dir / DATA_FILE
     if target.exists():
         raise StartRefused(f"{target} exists; restore only into an empty data folder.")
-    for name in (DATA_FILE, KEYS_FILE, STATE_FILE):
-        if not (folder / name).is_file():
-            raise StartRefused(f"{folder / name} is missing; this is not a whole backup.")
+    for path in (folder / DATA_FILE, folder / KEYS_FILE, folder / STATE_FILE, *([erased] if erased else [])):
+        if not path.is_file():
+            raise StartRefused(f"{path} is missing; this is not a whole backup.")
     settings.server_dir.mkdir(parents=True, exist_ok=True)
+    with only_one(settings):
+        _put_back(folder, target)
+        _keep_heads(folder / heads.NAME, settings.server_dir / heads.NAME)
+        services = build_services(settings)
+        try:
+            kept = admin_tasks.audit_rows(services)
+            again = _erase_again(services, [path for path in (folder / ledger.NAME, erased) if path is not None])
+            admin_tasks.begin_epoch(services, kept)
+        except BaseException:
+            services.db.engine.dispose()
+            target.unlink()
+            raise
+        services.db.close()
+    print("Restored; a new epoch began. Check it with `python app.py audit verify`.")
+    print(f"{again} people whom the backup still held were erased again.")
+
+
+def _put_back(folder: Path, target: Path) -> None:
     shutil.copy(folder / DATA_FILE, target)
     with contextlib.closing(sqlite3.connect(target)) as database:
         database.execute("ATTACH ? AS apart", (str(folder / KEYS_FILE),))
         database.execute("INSERT INTO main.subject_keys SELECT * FROM apart.subject_keys")
         database.commit()
-    with _stopped(settings) as services:
-        admin_tasks.begin_epoch(services)
-    print("Restored; a new epoch began. Check it with `python app.py audit verify`.")
+
+
+def _keep_heads(kept: Path, here: Path) -> None:
+    """Take the backup's signed heads where the data folder has none of its own."""
+    if kept.is_file() and not here.exists():
+        shutil.copy(kept, here)
+
+
+def _erase_again(services: Services, lists: list[Path]) -> int:
+    own = services.keys.ledger
+    assert own is not None
+    for path in lists:
+        own.add(*own.like(path).read())
+    with services.db.write() as tx:
+        return patients.erase_again(services, tx, own.read())
 
 
 def key_state(settings: Settings) -> None:
@@ -211,9 +257,8 @@ def _findings(settings: Settings) -> Iterator[str]:
     except TelemedError as error:
         yield str(error)
         return
-    broken, _count = admin_tasks.check_audit(services)
-    if broken is not None:
-        yield f"The audit chain is broken at row {broken}."
+    wrong, _count = admin_tasks.check_audit(services)
+    yield from (i18n.code_text("en", fault.code, **fault.facts) for fault in wrong)
     failed = admin_tasks.failed_jobs(services)
     if failed:
         yield f"{failed} background jobs failed for good."

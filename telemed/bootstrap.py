@@ -35,6 +35,7 @@ from telemed.consultation import live as consultation_live
 from telemed.consultation import service as consultation_service
 from telemed.consultation import web as consultation_web
 from telemed.consultation.media_client import MediaClient
+from telemed.crypto import ledger
 from telemed.crypto.index import BlindIndex
 from telemed.crypto.keys import KeyRing, open_root
 from telemed.crypto.signing import Signer
@@ -131,7 +132,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now, read_only: boo
         deployment = tx.scalar(select(Deployment))
         if deployment is None:
             raise StartRefused("There is no deployment yet: run `python app.py migrate` first.")
-        keys = KeyRing.load(tx, root)
+        keys = KeyRing.load(tx, root, settings.server_dir / ledger.NAME)
     if deployment.demo and not settings.demo:
         raise StartRefused("This data folder is a demo's; set TELEMED_DEMO=1 or another TELEMED_DATA_DIR.")
     vault = Vault(keys, deployment.id)

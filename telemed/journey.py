@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from telemed import outbox
-from telemed.access import answers
+from telemed.access import answers, heads
 from telemed.booking import events as booking
 from telemed.booking import jobs as booking_jobs
 from telemed.branches import events as branches
@@ -97,6 +97,7 @@ LIVE: dict[type, tuple[Live, ...]] = {
 }
 
 RECURRING = (
+    Recurring("sign_audit_head", 60, heads.sign_when_due),
     Recurring("release_expired_holds", 60, booking_jobs.release_expired_holds),
     Recurring("erase_quarantine", 3600, readings_jobs.erase_quarantine),
     Recurring("forget_stored_answers", 86400, answers.forget_old),

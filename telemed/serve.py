@@ -24,6 +24,7 @@ import structlog
 from gunicorn.app.base import BaseApplication
 
 from telemed import commands
+from telemed.access import heads
 from telemed.bootstrap import ROOT, Application, build
 from telemed.command_socket import CommandSocket
 from telemed.errors import StartRefused
@@ -134,6 +135,8 @@ class _Running:
             self.commands.stop()
         if self.media is not None:
             self.media.stop()
+        self.application.worker.stop()
+        heads.sign_now(self.application.services)
         self.application.close()
 
 

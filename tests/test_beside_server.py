@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -79,6 +80,14 @@ def said(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> tuple[in
     return code, told.out, told.err
 
 
+def kill(server: subprocess.Popen[bytes], settings: Settings) -> None:
+    """Kill all of a server and wait until the last of its processes lets go of the data folder."""
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait(15)
+    with (settings.server_dir / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "app.py", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
@@ -144,8 +153,7 @@ def test_a_command_that_only_reads_leaves_a_killed_servers_log_as_it_is(
     settings: Settings, server: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said(capsys, ("keys", "rotate"))[0] == 0
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait(15)
+    kill(server, settings)
     log = settings.server_dir / "telemed.db-wal"
     before = log.read_bytes()
 
@@ -157,8 +165,7 @@ def test_a_command_that_only_reads_leaves_a_killed_servers_log_as_it_is(
 def test_a_killed_server_leaves_nothing_in_the_way(
     settings: Settings, server: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait(15)
+    kill(server, settings)
     assert (settings.server_dir / NAME).exists()
 
     assert said(capsys, ("keys", "rotate"))[0] == 0

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -63,6 +64,79 @@ def test_a_backup_holds_no_subject_key_and_restores_to_readable_data(settings: S
         assert after.vault.open(tx, tx.get(Patient, cast.MARIA.id), "identity")["given_name"] == "Мария"
     with pytest.raises(StartRefused, match="exists"):
         admin.restore(fresh, tmp_path / "copy")
+
+
+def restored(settings: Settings, folder: Path, backup: Path, erased: Path | None = None) -> Settings:
+    """A backup restored into another data folder with the same root key."""
+    fresh = replace(
+        settings, data_dir=folder, database_url=f"sqlite:///{folder / 'server' / 'telemed.db'}"
+    )
+    if not fresh.server_dir.exists():
+        shutil.copytree(settings.server_dir / "keys", fresh.server_dir / "keys")
+    admin.restore(fresh, backup, erased)
+    return fresh
+
+
+def opens(settings: Settings, patient_id: UUID) -> bool:
+    services = build_services(settings)
+    with services.db.read() as tx:
+        row = tx.get(Patient, patient_id)
+        assert row is not None
+        try:
+            return bool(services.vault.open(tx, row, "identity"))
+        except Unsealable:
+            assert row.phone_index is row.snils_index is row.policy_index is None
+            return False
+
+
+def test_an_older_backup_brings_no_erased_patient_back(settings: Settings, tmp_path: Path) -> None:
+    admin.backup(settings, tmp_path / "before")
+    admin.order(settings, "erase", patient_id=str(cast.MARIA.id))
+    admin.backup(settings, tmp_path / "after")
+    assert opens(restored(settings, tmp_path / "premise", tmp_path / "before"), cast.MARIA.id), "it holds her"
+
+    told = restored(settings, tmp_path / "told", tmp_path / "before", tmp_path / "after" / "erased.jsonl")
+    assert (opens(told, cast.MARIA.id), opens(told, cast.IVAN.id)) == (False, True)
+
+    (settings.server_dir / "telemed.db").unlink()  # the same machine, after its disk's database was lost
+    for log in settings.server_dir.glob("telemed.db-*"):
+        log.unlink()
+    same = restored(settings, settings.data_dir, tmp_path / "before")
+    assert (opens(same, cast.MARIA.id), opens(same, cast.IVAN.id)) == (False, True)
+    assert admin.verify_audit(same) == 0, "heads later than the backup are void after a restore"
+
+    admin.backup(same, tmp_path / "again")
+    assert not opens(restored(settings, tmp_path / "third", tmp_path / "again"), cast.MARIA.id)
+
+
+def test_a_damaged_list_of_erasures_stops_a_restore(settings: Settings, tmp_path: Path) -> None:
+    for person in (cast.MARIA, cast.IVAN):
+        admin.order(settings, "erase", patient_id=str(person.id))
+    admin.backup(settings, tmp_path / "copy")
+    ledger = tmp_path / "copy" / "erased.jsonl"
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[1:]))
+
+    with pytest.raises(StartRefused, match="Line 1"):
+        restored(settings, tmp_path / "fresh", tmp_path / "copy")
+    assert not (tmp_path / "fresh" / "server" / "telemed.db").exists()
+
+
+def test_a_shortened_list_of_erasures_and_a_cut_audit_trail_are_found(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin.order(settings, "erase", patient_id=str(cast.MARIA.id))
+    ledger = settings.server_dir / "erased.jsonl"
+    whole = ledger.read_text()
+    ledger.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    assert admin.verify_audit(settings) == 1
+    assert "The list of erasures has 1 entries" in capsys.readouterr().out
+
+    ledger.write_text(whole)
+    assert admin.verify_audit(settings) == 0
+    with sqlite3.connect(settings.server_dir / "telemed.db") as database:
+        database.execute("DELETE FROM audit WHERE no = (SELECT max(no) FROM audit)")
+    assert admin.verify_audit(settings) == 1
+    assert "its end was cut off" in capsys.readouterr().out
 
 
 def test_half_a_backup_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import func, select
 
-from telemed.access import audit
+from telemed.access import audit, heads
 from telemed.access.models import Account, AuditRow, Deployment
 from telemed.access.relations import SYSTEM, Principal, Subject
 from telemed.ids import new_id
@@ -19,10 +21,14 @@ def accounts_of(services: Services) -> list[tuple[str, str, bool]]:
         return [(row.login, row.role, row.disabled_at is not None) for row in rows]
 
 
-def check_audit(services: Services) -> tuple[int | None, int]:
-    """Return the first broken row of the audit chain, or None, and how many rows there are."""
+def check_audit(services: Services, *copies: Path) -> tuple[list[heads.Fault], int]:
+    """Return what is wrong with the audit trail, and how many rows it has. `copies` are heads kept elsewhere."""
     with services.db.read() as tx:
-        return audit.first_broken(tx), tx.scalar(select(func.count(AuditRow.no))) or 0
+        broken = audit.first_broken(tx)
+        wrong = [] if broken is None else [heads.Fault("audit_chain_broken", {"row": broken})]
+        for path in (heads.path_of(services), *copies):
+            wrong += heads.faults(services, tx, path)
+        return wrong, tx.scalar(select(func.count(AuditRow.no))) or 0
 
 
 def failed_jobs(services: Services) -> int:
@@ -31,12 +37,20 @@ def failed_jobs(services: Services) -> int:
         return job_counts(tx).get("failed", 0)
 
 
-def begin_epoch(services: Services) -> None:
-    """Give the deployment a new epoch."""
+def audit_rows(services: Services) -> int:
+    """Return how many rows the audit trail has."""
+    with services.db.read() as tx:
+        return heads.rows(tx)
+
+
+def begin_epoch(services: Services, kept: int) -> None:
+    """Give the deployment a new epoch; heads of the audit trail beyond the `kept` rows of the backup are void."""
     with services.db.write() as tx:
         deployment = tx.scalars(select(Deployment)).one()
         deployment.epoch = new_id()
         audit.record(tx, services.clock(), SYSTEM, "system.restore", Subject(), allowed=True, reason="command")
+    services.epoch = deployment.epoch
+    heads.sign_now(services, kept=kept)
 
 
 def rotate_keys(services: Services) -> None:

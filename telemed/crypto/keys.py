@@ -6,17 +6,21 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
-from sqlalchemy import delete, event, select
+from sqlalchemy import CursorResult, delete, event, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from telemed.clock import iso
 from telemed.crypto.envelope import DOMAINS, Unsealable
+from telemed.crypto.ledger import Erased, Ledger
 from telemed.db import Base
 from telemed.errors import StartRefused
 
@@ -88,6 +92,7 @@ class KeyRing:
         self._root = root
         self._domains = domains
         self.index_cost = index_cost
+        self.ledger: Ledger | None = None
         # By the wrapped bytes too: a key made anew after shredding, by another process perhaps, has the same version.
         self._subjects: OrderedDict[tuple[UUID, str, int, bytes], bytes] = OrderedDict()
         self._lock = threading.Lock()  # request threads share the ring
@@ -107,8 +112,11 @@ class KeyRing:
         tx.flush()
 
     @classmethod
-    def load(cls, tx: Session, root: Root) -> KeyRing:
-        """Open every domain key. Raises StartRefused when the root key is another deployment's."""
+    def load(cls, tx: Session, root: Root, ledger: Path | None = None) -> KeyRing:
+        """Open every domain key; shredded keys are listed in the file `ledger`.
+
+        Raises StartRefused when the root key is another deployment's.
+        """
         domains, cost = {}, (19 * 1024, 2)
         for row in tx.scalars(select(DomainKey)):
             try:
@@ -117,7 +125,10 @@ class KeyRing:
                 raise StartRefused("The root key does not belong to this database.") from None
             if row.memory_kib and row.passes:
                 cost = (row.memory_kib, row.passes)
-        return cls(root, domains, cost)
+        ring = cls(root, domains, cost)
+        if ledger is not None:
+            ring.ledger = Ledger(ledger, ring.derive("erased"))
+        return ring
 
     def versions(self) -> dict[str, int]:
         """Return the newest version of each domain's key."""
@@ -185,13 +196,25 @@ class KeyRing:
         _held(tx).add(row)
         return self._unwrap(tx, row)
 
-    def forget(self, tx: Session, subject: UUID, domain: str) -> None:
-        """Shred: what the subject's keys of this domain sealed can never be opened again."""
-        tx.execute(delete(SubjectKey).where(SubjectKey.subject_id == subject, SubjectKey.domain == domain))
+    def forget(self, tx: Session, subject: UUID, domain: str, at: datetime) -> None:
+        """Shred: what the subject's keys of this domain sealed can never be opened again.
+
+        The ledger is written first: a crash between leaves an erasure to repeat, never one that a backup undoes.
+        """
+        if self.ledger is not None:
+            self.ledger.add(Erased(subject, domain, iso(at)))
+        self.shred(tx, subject, domain)
+
+    def shred(self, tx: Session, subject: UUID, domain: str) -> bool:
+        """Delete the keys of a subject that stands in the ledger; tell whether there were any."""
+        gone: CursorResult[Any] = tx.execute(  # type: ignore[assignment]
+            delete(SubjectKey).where(SubjectKey.subject_id == subject, SubjectKey.domain == domain)
+        )
         _seen(tx).pop((subject, domain), None)
         with self._lock:
             for cached in [k for k in self._subjects if k[0] == subject and k[1] == domain]:
                 self._subjects.pop(cached, None)
+        return bool(gone.rowcount)
 
     def _unwrap(self, tx: Session, row: SubjectKey) -> bytes:
         name = (row.subject_id, row.domain, row.version, row.wrapped)

@@ -24,7 +24,7 @@ DEPLOYMENT = UUID(int=0)  # the owner of keys that belong to nobody in particula
 
 
 class KeyPair(Base):
-    """A key pair. `purpose`: server, audit, delivery, prescription (Ed25519), ingest (X25519)."""
+    """A key pair. `purpose`: server, delivery, prescription (Ed25519), ingest (X25519)."""
 
     __tablename__ = "key_pair"
     __table_args__ = (UniqueConstraint("purpose", "owner_id", "version"),)
@@ -51,6 +51,22 @@ def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+class DerivedKey:
+    """An Ed25519 key out of 32 secret bytes, for what must be verified after an older backup came back: it is in none."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public_key = self._private.public_key().public_bytes_raw()
+
+    def sign(self, *values: Field) -> bytes:
+        """Return the signature over the length-prefixed values."""
+        return self._private.sign(fields(*values))
+
+    def verify(self, signature: bytes, *values: Field) -> bool:
+        """Tell whether this key signed the values."""
+        return verify(self.public_key, signature, fields(*values))
 
 
 class Signer:

@@ -34,6 +34,6 @@ def system() -> ResponseReturnValue:
 @guard("audit.read")
 def audit() -> ResponseReturnValue:
     """Show the newest audit rows and whether the chain is whole; the look itself is a row."""
-    broken, count = admin_tasks.check_audit(services())
+    faults, count = admin_tasks.check_audit(services())
     rows = admin_tasks.newest_audit(services(), who(), limit=100)
-    return render_template("desks/coordinator/audit.html", rows=rows, broken=broken, count=count)
+    return render_template("desks/coordinator/audit.html", rows=rows, faults=faults, count=count)

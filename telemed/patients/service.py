@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from telemed.access import audit
 from telemed.access.models import AuditRow
 from telemed.access.relations import SYSTEM, Principal, Relation, Subject
 from telemed.crypto import tokens
+from telemed.crypto.ledger import Erased
 from telemed.errors import Conflict, Invalid, NotFound, TooMany
 from telemed.ids import new_id
 from telemed.patients import rules
@@ -376,9 +378,26 @@ def erase_patient(services: Services, patient_id: UUID) -> None:
         row = tx.get(Patient, patient_id)
         if row is None:
             raise Invalid(fields={"patient_id": "not_found"})
-        row.phone_index = row.snils_index = row.policy_index = None
-        row.name_birth_index = tokens.token_hash(str(new_id()))[:16]
+        _lose(row)
         for domain in ERASED_DOMAINS:
-            services.keys.forget(tx, patient_id, domain)
+            services.keys.forget(tx, patient_id, domain, services.clock())
         subject = Subject(patient_id=patient_id)
         audit.record(tx, services.clock(), SYSTEM, "system.erase", subject, allowed=True, reason="command")
+
+
+def erase_again(services: Services, tx: Session, erased: Iterable[Erased]) -> int:
+    """Shred once more what a restored backup brought back; return how many people it had brought back."""
+    back = {one.subject for one in erased if services.keys.shred(tx, one.subject, one.domain)}
+    for patient_id in sorted(back):
+        row = tx.get(Patient, patient_id)
+        if row is not None:
+            _lose(row)
+        subject = Subject(patient_id=patient_id)
+        audit.record(tx, services.clock(), SYSTEM, "system.erase", subject, allowed=True, reason="restore")
+    return len(back)
+
+
+def _lose(row: Patient) -> None:
+    """Make a patient unfindable by number, policy or name."""
+    row.phone_index = row.snils_index = row.policy_index = None
+    row.name_birth_index = tokens.token_hash(str(new_id()))[:16]

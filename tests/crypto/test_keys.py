@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_subject_key_is_made_in_the_callers_transaction(services: Services) ->
 
 def test_what_was_shredded_never_opens_again(services: Services) -> None:
     with services.db.write() as tx:
-        services.keys.forget(tx, cast.MARIA.id, "identity")
+        services.keys.forget(tx, cast.MARIA.id, "identity", cast.NOON)
 
     with services.db.read() as tx:
         with pytest.raises(Unsealable):
@@ -140,10 +141,16 @@ def test_an_unknown_name_costs_as_much_as_a_wrong_password() -> None:
     assert min(cost(passwords.DUMMY_HASH) for _ in range(3)) > min(cost(stored) for _ in range(3)) / 4
 
 
-EDITS = ("action", "role", "reason", "hash", "previous")
+EDITS = {
+    **dict.fromkeys(("action", "role", "reason", "hash", "previous"), "edited"),
+    "at": cast.NOON + timedelta(seconds=1),
+    "actor_id": cast.BORIS.id,
+    "subject": {"patient_id": "another"},
+    "allowed": False,
+}
 
 
-@pytest.mark.parametrize("kind", [*EDITS, "delete", "swap", "allowed"])
+@pytest.mark.parametrize("kind", [*EDITS, "delete", "swap"])
 def test_every_edit_of_the_audit_trail_is_found_at_its_row(services: Services, kind: str) -> None:
     with services.db.write() as tx:
         for _ in range(30):
@@ -152,7 +159,8 @@ def test_every_edit_of_the_audit_trail_is_found_at_its_row(services: Services, k
         assert audit.first_broken(tx) is None
         first, last = tx.scalars(select(AuditRow.no).order_by(AuditRow.no)).all()[:: 29]
 
-    numbers, found = range(first + 1, last - 1), []
+    # A swap needs a row after it; the last row cut off is for the signed heads to find.
+    numbers, found = range(first, last + (0 if kind in ("swap", "delete") else 1)), []
     for number in numbers:
         with services.db.write() as tx:
             edit(tx, kind, number)
@@ -160,7 +168,7 @@ def test_every_edit_of_the_audit_trail_is_found_at_its_row(services: Services, k
             found.append(audit.first_broken(tx))
             tx.rollback()
 
-    assert len(found) == 27
+    assert len(found) >= 29
     assert all(broken is not None and abs(broken - n) <= 1 for n, broken in zip(numbers, found, strict=True))
 
 
@@ -170,7 +178,5 @@ def edit(tx, kind: str, number: int) -> None:  # type: ignore[no-untyped-def]
     elif kind == "swap":
         for old, new in ((number, -1), (number + 1, number), (-1, number + 1)):
             tx.execute(text("UPDATE audit SET no = :new WHERE no = :old"), {"old": old, "new": new})
-    elif kind == "allowed":
-        tx.execute(update(AuditRow).where(AuditRow.no == number).values(allowed=False))
     else:
-        tx.execute(update(AuditRow).where(AuditRow.no == number).values(**{kind: "edited"}))
+        tx.execute(update(AuditRow).where(AuditRow.no == number).values(**{kind: EDITS[kind]}))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select, update
 
-from telemed.access import answers
 from telemed.crypto import envelope, keys
 from telemed.crypto.envelope import DOMAINS, HEADER, Place, Unsealable
 from telemed.crypto.index import BlindIndex
@@ -49,7 +47,7 @@ def test_a_key_made_anew_after_shredding_replaces_the_one_another_process_rememb
     assert seal_with(services, other, subject) == first, "the other process remembers the first key"
 
     with services.db.write() as tx:
-        services.keys.forget(tx, subject, "identity")
+        services.keys.forget(tx, subject, "identity", cast.NOON)
     second = seal_with(services, services.keys, subject)
 
     assert second != first
@@ -110,20 +108,3 @@ def test_a_message_that_claims_another_keys_commitment_opens_under_neither() -> 
     for key in (ours, theirs):
         with pytest.raises(Unsealable):
             envelope.open_(key, "identity", PLACE, forged)
-
-
-def test_two_repeats_of_a_request_at_the_same_moment_work_once(services: Services) -> None:
-    worked: list[int] = []
-    inside = threading.Event()
-
-    def work() -> dict[str, int]:
-        worked.append(1)
-        inside.wait(0.2)
-        return {"number": len(worked)}
-
-    with ThreadPoolExecutor(4) as threads:
-        asked = [threads.submit(answers.once, services, cast.ANNA.who, "/r", "key", "h", work) for _ in range(4)]
-        told = [one.result() for one in asked]
-
-    assert worked == [1]
-    assert told == [{"number": 1}] * 4
