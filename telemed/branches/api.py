@@ -43,6 +43,8 @@ class MeterReport(_Lenient):
     battery_pct: int | None = Field(default=None, ge=0, le=100)
     drift_s: int | None = Field(default=None, ge=-(2**31), lt=2**31)
     last_seen_at: AwareDatetime | None = None
+    enrolment: Literal["looking", "found", "passkey_needed", "enrolled", "failed"] | None = None
+    enrolment_code: str | None = Field(default=None, max_length=32, pattern=r"^[a-z_]+$")
 
 
 class Heartbeat(_Lenient):

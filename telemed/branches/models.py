@@ -63,7 +63,10 @@ class Kit(Base):
 
 
 class Meter(Base):
-    """An enrolled meter; the id is the enrolment id that the gateway uses. `kind`: blood_pressure or glucose."""
+    """An enrolled meter; the id is the enrolment id that the gateway uses. `kind`: blood_pressure or glucose.
+    `enrolment` is how far the gateway has come with it: looking, found, passkey_needed, enrolled, failed (with the
+    reason in `enrolment_code`); None until the gateway has said anything.
+    """
 
     __tablename__ = "meter"
 
@@ -77,6 +80,8 @@ class Meter(Base):
     serial: Mapped[str | None]
     battery_pct: Mapped[int | None]
     drift_s: Mapped[int | None]
+    enrolment: Mapped[str | None]
+    enrolment_code: Mapped[str | None]
     enrolled_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]
     removed_at: Mapped[datetime | None]

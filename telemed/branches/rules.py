@@ -45,3 +45,8 @@ def next_poll_s(*, visit_is_open: bool, branch_is_open: bool, demo: bool) -> flo
     if visit_is_open and demo:
         return POLL_DEMO_VISIT_S
     return POLL_OPEN_S if visit_is_open or branch_is_open else POLL_CLOSED_S
+
+
+def is_passkey(digits: str) -> bool:
+    """Tell whether these are the six digits with which a meter pairs."""
+    return len(digits) == 6 and digits.isascii() and digits.isdigit()

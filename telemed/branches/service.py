@@ -110,6 +110,9 @@ class MeterView:
     battery_pct: int | None
     battery_low: bool
     last_seen_at: datetime | None
+    id: UUID
+    enrolment: str | None
+    enrolment_code: str | None
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> B
                 MeterView(
                     m.kind, m.name, m.model, m.serial, m.battery_pct,
                     m.battery_pct is not None and m.battery_pct < rules.BATTERY_LOW_PCT, m.last_seen_at,
+                    m.id, m.enrolment, m.enrolment_code,
                 )
                 for m in meters
             ],
@@ -277,6 +281,39 @@ def enrol_meter(services: Services, who: Principal, kind: str, name: str) -> UUI
         return meter.id
 
 
+def enrol_again(services: Services, who: Principal, meter_id: UUID) -> None:
+    """Let the gateway look for a known meter for a minute and pair with it anew: it was not found in time, or has lost
+    its pairing. Raises NotFound, Conflict("no_gateway").
+    """
+    with services.act(who, "branch.enrol_meter", Subject(branch_id=who.branch_id)) as tx:
+        meter = _own_meter(tx, who, meter_id)
+        meter.enrolment, meter.enrolment_code = "looking", None
+        body = {"enrolment_id": str(meter.id), "meter": meter.kind, "name": meter.name}
+        if order_gateway(services, tx, meter.branch_id, "enrol_meter", body) is None:
+            raise Conflict("no_gateway")
+
+
+def give_passkey(services: Services, who: Principal, meter_id: UUID, passkey: str) -> None:
+    """Pass on the six digits that a meter shows while it is being enrolled. Raises Invalid, NotFound,
+    Conflict("no_gateway").
+    """
+    digits = passkey.replace(" ", "")
+    if not rules.is_passkey(digits):
+        raise Invalid(fields={"passkey": "passkey_invalid"})
+    with services.act(who, "branch.enrol_meter", Subject(branch_id=who.branch_id)) as tx:
+        meter = _own_meter(tx, who, meter_id)
+        body = {"enrolment_id": str(meter.id), "passkey": digits}
+        if order_gateway(services, tx, meter.branch_id, "passkey", body) is None:
+            raise Conflict("no_gateway")
+
+
+def _own_meter(tx: Session, who: Principal, meter_id: UUID) -> Meter:
+    meter = tx.get(Meter, meter_id)
+    if meter is None or meter.branch_id != who.branch_id or meter.removed_at is not None:
+        raise NotFound()
+    return meter
+
+
 # --- signed requests ----------------------------------------------------------------------------------------------
 
 
@@ -384,9 +421,16 @@ def _note_meters(tx: Session, gateway: Gateway, seen: list[dict[str, Any]]) -> b
             if report.get(name) is not None and getattr(meter, name) != report[name]:
                 setattr(meter, name, report[name])
                 changed = True
+        if report.get("enrolment") is not None and _enrolment(meter) != (report["enrolment"], report["enrolment_code"]):
+            meter.enrolment, meter.enrolment_code = report["enrolment"], report["enrolment_code"]
+            changed = True
         if report.get("last_seen_at") is not None:
             meter.last_seen_at = report["last_seen_at"]
     return changed
+
+
+def _enrolment(meter: Meter) -> tuple[str | None, str | None]:
+    return meter.enrolment, meter.enrolment_code
 
 
 # --- the line -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from telemed.bootstrap import Application
 from telemed.branches import rules, service
 from telemed.branches.models import Gateway, Meter
 from telemed.crypto import signing, wire
-from telemed.errors import NotFound
+from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
 from telemed.services import Services
 from tests import cast
@@ -217,3 +217,47 @@ def test_the_page_shows_a_code_once_and_adds_a_meter(sign_in: SignIn, services: 
 def test_a_joined_gateway_belongs_to_its_branch_only(pc: BranchPc, services: Services) -> None:
     with services.db.read() as tx:
         assert tx.query(Gateway).one().branch_id == cast.OZERKI
+
+
+def report(kind: str, enrolment: str, code: str | None = None) -> dict[str, Any]:
+    return {"enrolment_id": str(meter_of(cast.OZERKI, kind)), "enrolment": enrolment, "enrolment_code": code}
+
+
+def test_the_branch_sees_how_far_an_enrolment_is_and_gives_the_passkey(pc: BranchPc, application: Application) -> None:
+    services, meter_id = application.services, meter_of(cast.OZERKI, "glucose")
+    pc.beat(1, meters=[report("glucose", "passkey_needed")])
+    seen = {meter.id: meter for meter in service.branch_view(services, cast.ANNA.who, cast.OZERKI).meters}
+    assert seen[meter_id].enrolment == "passkey_needed"
+
+    service.give_passkey(services, cast.ANNA.who, meter_id, "123 456")
+
+    assert pc.beat(2, last_order=2).json["orders"] == [
+        {"no": 3, "kind": "passkey", "enrolment_id": str(meter_id), "passkey": "123456"}
+    ]
+
+
+def test_a_meter_that_lost_its_pairing_is_enrolled_again_under_its_id(pc: BranchPc, application: Application) -> None:
+    services, meter_id = application.services, meter_of(cast.OZERKI, "glucose")
+    pc.beat(1, meters=[report("glucose", "failed", "bond_lost")])
+
+    service.enrol_again(services, cast.ANNA.who, meter_id)
+
+    seen = {meter.id: meter for meter in service.branch_view(services, cast.ANNA.who, cast.OZERKI).meters}
+    assert (seen[meter_id].enrolment, seen[meter_id].enrolment_code) == ("looking", None)
+    order = pc.beat(2, last_order=2).json["orders"][0]
+    assert (order["kind"], order["enrolment_id"]) == ("enrol_meter", str(meter_id))
+
+
+@pytest.mark.parametrize("typed", ["", "12345", "1234567", "12345x", "１２３４５６"])
+def test_a_passkey_has_six_digits(pc: BranchPc, application: Application, typed: str) -> None:
+    with pytest.raises(Invalid):
+        service.give_passkey(application.services, cast.ANNA.who, meter_of(cast.OZERKI, "glucose"), typed)
+
+
+def test_nobody_pairs_the_meter_of_another_branch(pc: BranchPc, application: Application) -> None:
+    with pytest.raises(NotFound):
+        service.enrol_again(application.services, cast.ANNA.who, meter_of(cast.SOSNOVO, "glucose"))
+
+
+def test_an_unknown_word_about_an_enrolment_is_refused(pc: BranchPc) -> None:
+    assert pc.beat(1, meters=[report("glucose", "married")]).status_code == 422

@@ -124,7 +124,7 @@ def test_golden_join_is_read_and_written() -> None:
 def test_golden_orders_come_sorted_with_their_facts() -> None:
     answer = wire.parse_heartbeat(golden("heartbeat")["response_body"].encode())
 
-    assert [order.no for order in answer.orders] == list(range(4, 12))
+    assert [order.no for order in answer.orders] == list(range(4, 13))
     assert answer.orders[1].facts["meter"] == "blood_pressure"
     assert answer.next_poll_s == 2.0
 

@@ -249,6 +249,8 @@ def heartbeat_file() -> dict[str, Any]:
         "battery_pct": 87,
         "drift_s": 1,
         "last_seen_at": "2026-11-23T10:00:11.250Z",
+        "enrolment": "failed",
+        "enrolment_code": "bond_lost",
     }
     request = {
         "protocol": wire.PROTOCOL,
@@ -272,6 +274,7 @@ def heartbeat_file() -> dict[str, Any]:
         {"no": 9, "kind": "ruleset", "ruleset": RULESET},
         {"no": 10, "kind": "ingest_key", "id": INGEST_KEY_ID, "public_key": keys()["ingest"]["public"]},
         {"no": 11, "kind": "simulate", "meter": "blood_pressure", "values": {"systolic": 128}, "fault": None},
+        {"no": 12, "kind": "passkey", "enrolment_id": BP_METER, "passkey": "123456"},
     ]
     response = {
         "epoch": EPOCH,
