@@ -102,14 +102,16 @@ class Connection:
 
 
 class Journal:
-    """The open journal. Raises JournalLocked or JournalBroken when it cannot be opened."""
+    """The open journal. Raises JournalLocked or JournalBroken when it cannot be opened. `vfs` names another disk layer
+    than the system's, by which a test cuts the power.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vfs: str | None = None) -> None:
         self.path = path
         self.is_broken = False
         self._is_open = False
         with self._told_plainly():
-            self.db = apsw.Connection(str(path))
+            self.db = apsw.Connection(str(path), vfs=vfs)
             self._is_open = True
             self._prepare()
         _fsync_folder(path.parent)
