@@ -89,6 +89,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "consultation.write_note": {"doctor": "care"},
     "consultation.read_note": {"doctor": "care", "patient": "own"},
     "consultation.end": {"doctor": "care"},
+    "consultation.hand_over": {"doctor": "care"},
+    "consultation.tell": {"clerk": "own_branch"},
     "line.check": {"clerk": "own_branch", "doctor": "always"},
     # 7 prescription
     "prescription.write": {"doctor": "care"},

@@ -31,6 +31,7 @@ STEPS: Mapping[str, frozenset[str]] = {
     "closed": frozenset(),
 }
 LIVING = ("open", "ready")
+TEXTS = ("question", "medicines", "allergies")
 TEXT_MAX = 500
 STANDARD_RULE = "standard-1"
 DEMO = "demo"
@@ -212,7 +213,7 @@ def answer_faults(answers: Mapping[str, Any]) -> dict[str, str]:
     faults = {}
     if set(answers.get("symptoms", ())) - set(SYMPTOMS):
         faults["symptoms"] = "invalid"
-    faults |= {name: "too_long" for name in ("question", "medicines", "allergies") if len(answers.get(name, "")) > TEXT_MAX}
+    faults |= {name: "too_long" for name in TEXTS if len(answers.get(name, "")) > TEXT_MAX}
     if answers.get("arm") not in ARMS + open_allowed:
         faults["arm"] = "required"
     if answers.get("cuff") not in CUFFS + open_allowed:

@@ -135,6 +135,24 @@ def answer_questions(services: Services, who: Principal, visit_id: UUID, answers
     return rules.is_red_flag(answers.get("symptoms", ()))
 
 
+def complete_answers(services: Services, who: Principal, visit_id: UUID, more: dict[str, str]) -> None:
+    """Add texts to answers that were left empty; one that is there already stays. Raises Invalid, or
+    Conflict("questions_first").
+    """
+    faults = {name: "too_long" for name, text in more.items() if len(text) > rules.TEXT_MAX}
+    faults |= {name: "unknown_field" for name in more if name not in rules.TEXTS}
+    if faults:
+        raise Invalid(fields=faults)
+    with services.act(who, "visit.answer", subject_of(services, visit_id)) as tx:
+        visit = _living(tx, visit_id)
+        if visit.answered_at is None:
+            raise Conflict("questions_first")
+        answers = read_answers(services, tx, visit)
+        given = {name: text for name, text in answers.items() if name in rules.TEXTS and text}
+        services.vault.seal(tx, visit, "answers", {**answers, **more, **given})
+        services.publish(tx, SymptomsAnswered(visit.id, visit.patient_id, visit.branch_id, services.clock()))
+
+
 def read_answers(services: Services, tx: Session, visit: Visit) -> dict[str, Any]:
     """Return the answers, inside the caller's audited transaction; {} before the questions."""
     return services.vault.open(tx, visit, "answers")

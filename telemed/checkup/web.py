@@ -37,6 +37,19 @@ def answer(visit_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("checkup.emergency" if is_red else "counter.visit", visit_id=visit_id))
 
 
+@pages.post("/visits/<uuid:visit_id>/complete")
+@guard("visit.answer")
+def complete(visit_id: UUID) -> ResponseReturnValue:
+    """Add the answers that were left empty."""
+    texts = {name: request.form.get(name, "").strip() for name in rules.TEXTS}
+    return _step(
+        visit_id,
+        lambda _kind: service.complete_answers(
+            services(), who(), visit_id, {name: text for name, text in texts.items() if text}
+        ),
+    )
+
+
 @pages.get("/visits/<uuid:visit_id>/emergency")
 @guard("visit.read")
 def emergency(visit_id: UUID) -> ResponseReturnValue:
@@ -71,13 +84,6 @@ def skip(visit_id: UUID) -> ResponseReturnValue:
 def skip_arm(visit_id: UUID) -> ResponseReturnValue:
     """Go on with the other arm only."""
     return _step(visit_id, lambda _kind: service.skip_arm(services(), who(), visit_id))
-
-
-@pages.post("/visits/<uuid:visit_id>/finish")
-@guard("visit.finish")
-def finish(visit_id: UUID) -> ResponseReturnValue:
-    """Hand the case to the doctors."""
-    return _step(visit_id, lambda _kind: service.finish(services(), who(), visit_id))
 
 
 @pages.post("/visits/<uuid:visit_id>/close")

@@ -44,6 +44,17 @@ class CaseTaken:
 
 
 @dataclass(frozen=True)
+class CaseStored:
+    """The patient went home before a doctor came: the case waits for a written answer."""
+
+    consultation_id: UUID
+    visit_id: UUID
+    branch_id: UUID
+    region_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class CallStarted:
     """Both sides hear or see each other for the first time."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from telemed.checkup.events import VisitReady
-from telemed.consultation import service
+from telemed.checkup.events import VisitClosed, VisitReady
+from telemed.consultation import service, service_stored
 from telemed.db import Tx
 from telemed.readings.events import TriageChanged
 from telemed.services import Services
@@ -17,3 +17,8 @@ def queue_case(services: Services, tx: Tx, event: VisitReady) -> None:
 def raise_case(services: Services, tx: Tx, event: TriageChanged) -> None:
     """Let a case follow its urgency."""
     service.raise_case(services, tx, event.visit_id, event.level)
+
+
+def store_case(services: Services, tx: Tx, event: VisitClosed) -> None:
+    """Keep the case of a patient who went home unseen."""
+    service_stored.store_case(services, tx, event.visit_id)

@@ -27,6 +27,7 @@ class Consultation(Base):
     region_id: Mapped[UUID] = mapped_column(index=True)
     booked_doctor_id: Mapped[UUID | None]
     doctor_id: Mapped[UUID | None] = mapped_column(index=True)
+    handed_to_id: Mapped[UUID | None]
     state: Mapped[str] = mapped_column(index=True)
     level: Mapped[str]
     mode: Mapped[str] = mapped_column(default="video")
@@ -35,6 +36,9 @@ class Consultation(Base):
     taken_at: Mapped[datetime | None]
     call_started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    stored_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None]
+    told_by: Mapped[UUID | None]
     note: Mapped[bytes | None] = sealed_section()
     note_rev: Mapped[int] = section_revision()
     note_saved_at: Mapped[datetime | None]
@@ -112,6 +116,38 @@ class CallPhoto(Base):
     at: Mapped[datetime]
     image: Mapped[bytes | None] = sealed_section()
     image_rev: Mapped[int] = section_revision()
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.patient_id
+
+
+class CaseGap(Base):
+    """A case that went to the doctors incomplete: what was missing, and the clerk's reason (codes of rules.py)."""
+
+    __tablename__ = "case_gap"
+
+    visit_id: Mapped[UUID] = mapped_column(ForeignKey("visit.id"), primary_key=True)
+    missing: Mapped[str]
+    despite: Mapped[str]
+    noted_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class Handover(Base):
+    """One doctor gave a case to another. Sealed `words`: {text}, what the next doctor must know."""
+
+    __tablename__ = "case_handover"
+    __sealed__ = {"words": "clinical"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    consultation_id: Mapped[UUID] = mapped_column(ForeignKey("consultation.id"), index=True)
+    patient_id: Mapped[UUID]
+    from_id: Mapped[UUID]
+    to_id: Mapped[UUID]
+    at: Mapped[datetime]
+    words: Mapped[bytes | None] = sealed_section()
+    words_rev: Mapped[int] = section_revision()
 
     @property
     def subject_id(self) -> UUID:

@@ -1,14 +1,17 @@
 """The life of a case as a table, the order of the queue, and what a note may hold.
 
-waiting -> taken -> in_call -> ended          the doctor's way
-waiting -> abandoned                          the patient left before a doctor came
-taken | in_call -> waiting                    the doctor gives the case back
+    waiting -> taken -> in_call -> ended          the doctor's way
+    waiting -> abandoned                          the patient left before a doctor came
+    taken | in_call -> waiting                    the doctor gives the case back, or hands it to another doctor
+
+A case that still waits when its patient goes home is *stored*: nobody sits at the corner, a doctor answers in writing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 STEPS: Mapping[str, frozenset[str]] = {
     "waiting": frozenset({"taken", "abandoned"}),
@@ -29,6 +32,11 @@ NOTE_FIELD_MAX = 4000
 MESSAGE_MAX = 500
 URGENCY = ("RED", "AMBER", "YELLOW", "UNKNOWN", "GREEN")
 CARE_BEFORE, CARE_AFTER = timedelta(days=7), timedelta(days=30)
+HANDOVER_MAX = 1000
+STORED_ANSWER_WITHIN = timedelta(hours=24)
+VITALS_NEEDED = 2
+# Why a clerk may send a case that is not complete; the doctor sees the reason.
+DESPITE = ("meter_silent", "patient_cannot_say", "cannot_wait")
 
 
 def may_go(state: str, to: str) -> bool:
@@ -54,3 +62,18 @@ def lowest(modes: Iterable[str]) -> str:
 def needs_the_doctor_now(level: str) -> bool:
     """Tell whether a case must interrupt the queue, also before the clerk has finished."""
     return level == "RED"
+
+
+
+def missing(answers: Mapping[str, Any], usable_readings: int, level: str) -> tuple[str, ...]:
+    """Return what a case still lacks before a doctor should get it: complaint, vitals, medicines, allergies, question.
+
+    A case that reaches a doctor empty costs both sides a second appointment. RED lacks nothing: it must not wait.
+    The complaint counts as given once every symptom has its yes or no.
+    """
+    if needs_the_doctor_now(level):
+        return ()
+    found = [] if answers else ["complaint"]
+    if usable_readings < VITALS_NEEDED:
+        found.append("vitals")
+    return (*found, *(name for name in ("medicines", "allergies", "question") if not str(answers.get(name, "")).strip()))

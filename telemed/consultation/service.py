@@ -23,7 +23,7 @@ from telemed.consultation.events import (
     CaseTaken,
     ConsultationEnded,
 )
-from telemed.consultation.models import CallStep, Consultation
+from telemed.consultation.models import CallStep, CaseGap, Consultation
 from telemed.consultation.relations import relations as relations  # bootstrap registers them from here
 from telemed.consultation.relations import subject_of
 from telemed.errors import Conflict, Invalid, NotFound
@@ -54,6 +54,11 @@ class CaseView:
     is_booked_with_me: bool
     patient_name: str
     line_class: str | None
+    is_handed_to_me: bool
+    stored_at: datetime | None
+    answer_by: datetime | None
+    missing: tuple[str, ...]
+    despite: str
 
 
 def queue_case(services: Services, tx: Session, visit_id: UUID, level: str | None = None) -> UUID | None:
@@ -106,18 +111,25 @@ def queue(services: Services, who: Principal) -> list[CaseView]:
             )
         ).all()
         views = [_case_view(services, tx, who, case, branch) for case, branch in rows]
-    return sorted(views, key=lambda view: (not view.is_mine, *rules.queue_key(view.level, view.queued_at)))
+    return sorted(
+        views,
+        key=lambda view: (not view.is_mine, not view.is_handed_to_me, *rules.queue_key(view.level, view.queued_at)),
+    )
 
 
 def _case_view(services: Services, tx: Session, who: Principal, case: Consultation, branch: Branch) -> CaseView:
     mine, booked = case.doctor_id == who.id, case.booked_doctor_id == who.id
+    handed = case.handed_to_id == who.id and case.state == "waiting"
     waited = services.clock() - case.queued_at
+    gap = tx.get(CaseGap, case.visit_id)
     return CaseView(
         id=case.id, visit_id=case.visit_id, patient_id=case.patient_id, branch_id=branch.id, place=branch.place,
         zone=branch.zone, phone=branch.phone, level=case.level, state=case.state, queued_at=case.queued_at,
         waiting_min=int(waited.total_seconds() // 60), is_mine=mine, is_booked_with_me=booked,
-        patient_name=patients.name_of(services, tx, case.patient_id) if mine or booked else "",
-        line_class=branch.line_class,
+        patient_name=patients.name_of(services, tx, case.patient_id) if mine or booked or handed else "",
+        line_class=branch.line_class, is_handed_to_me=handed, stored_at=case.stored_at,
+        answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
+        missing=tuple(gap.missing.split()) if gap else (), despite=gap.despite if gap else "",
     )  # fmt: skip
 
 
@@ -170,7 +182,7 @@ def take(services: Services, who: Principal, case_id: UUID) -> None:
         if case.doctor_id == who.id and case.state in rules.WITH_DOCTOR:
             return
         _step(case, "taken", "case_taken")
-        case.doctor_id, case.taken_at = who.id, services.clock()
+        case.doctor_id, case.taken_at, case.handed_to_id = who.id, services.clock(), None
         services.publish(
             tx, CaseTaken(case.id, case.visit_id, case.branch_id, case.region_id, case.doctor_id, case.taken_at)
         )
@@ -245,7 +257,11 @@ def case_state(services: Services, who: Principal, visit_id: UUID) -> CaseState 
         return None
     with services.look(who, "consultation.read", subject_of(services, case.id)) as tx:
         ahead = tx.scalars(
-            select(Consultation).where(Consultation.region_id == case.region_id, Consultation.state == "waiting")
+            select(Consultation).where(
+                Consultation.region_id == case.region_id,
+                Consultation.state == "waiting",
+                Consultation.stored_at.is_(None),
+            )
         ).all()
         mine = rules.queue_key(case.level, case.queued_at)
         name, phone = doctor_of(tx, case.doctor_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from telemed.consultation import rules, service
+from telemed.consultation import rules, service, service_gate, service_stored
 from telemed.errors import Conflict, Invalid
 from telemed.web import words
 from telemed.web.guard import guard, services, who
@@ -58,7 +58,7 @@ def save_note(case_id: UUID) -> ResponseReturnValue:
 @pages.post("/consultations/<uuid:case_id>/end")
 @guard("consultation.end")
 def end(case_id: UUID) -> ResponseReturnValue:
-    """End the consultation with an outcome, then show the next patient."""
+    """End the consultation with an outcome; with `next`, take the next patient at once."""
     try:
         service.end(services(), who(), case_id, request.form.get("outcome", ""))
     except Invalid as error:
@@ -68,4 +68,34 @@ def end(case_id: UUID) -> ResponseReturnValue:
         flash(words.say_code(error.code), "warn")
         return redirect(url_for("doctor.desk"))
     flash("The consultation is ended and stored.", "ok")
+    return _take_next() if request.form.get("next") else redirect(url_for("doctor.desk"))
+
+
+def _take_next() -> ResponseReturnValue:
+    for case in service.queue(services(), who()):
+        try:
+            service.take(services(), who(), case.id)
+        except Conflict:  # another doctor was first
+            continue
+        return redirect(url_for("doctor.case", case_id=case.id))
     return redirect(url_for("doctor.desk"))
+
+
+@pages.post("/consultations/<uuid:case_id>/told")
+@guard("consultation.tell")
+def told(case_id: UUID) -> ResponseReturnValue:
+    """Note that the patient knows of the written answer."""
+    service_stored.note_told(services(), who(), case_id)
+    return redirect(url_for("counter.desk"))
+
+
+@pages.post("/visits/<uuid:visit_id>/finish")
+@guard("visit.finish")
+def finish(visit_id: UUID) -> ResponseReturnValue:
+    """Hand the case to the doctors, when it is complete or the clerk says why not."""
+    try:
+        service_gate.hand_to_doctors(services(), who(), visit_id, request.form.get("despite") or None)
+    except Conflict as error:
+        if error.code != "case_incomplete":  # what is missing stands on the page already
+            flash(words.say_code(error.code, **error.facts), "warn")
+    return redirect(url_for("counter.visit", visit_id=visit_id))

@@ -10,7 +10,10 @@ from flask.typing import ResponseReturnValue
 from telemed.booking import service as booking
 from telemed.branches import service as branches
 from telemed.checkup import service as checkup
+from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
+from telemed.consultation import service_gate as gate
+from telemed.consultation import service_stored as stored
 from telemed.delivery import service as delivery
 from telemed.errors import Conflict, NotFound
 from telemed.ids import parse_id
@@ -31,7 +34,13 @@ def desk() -> ResponseReturnValue:
     visits = checkup.visits_at(services(), who(), branch.id)
     entries = booking.day_list(services(), who(), branch.id)
     names = {visit.id: patients.patient_card(services(), who(), visit.patient_id).full_name for visit in visits}
-    return render_template("desks/counter/desk.html", branch=branch, visits=visits, names=names, entries=entries)
+    answers = [
+        (answer, patients.patient_card(services(), who(), answer.patient_id))
+        for answer in stored.answers_to_tell(services(), who())
+    ]
+    return render_template(
+        "desks/counter/desk.html", branch=branch, visits=visits, names=names, entries=entries, answers=answers
+    )
 
 
 @pages.post("/counter/walk-in")
@@ -90,6 +99,8 @@ def visit(visit_id: UUID) -> ResponseReturnValue:
         status=readings.status_of_visit(services(), who(), visit_id),
         level=readings.level_of_visit(services(), who(), visit_id),
         case=consultation.case_state(services(), who(), visit_id) if open_now else None,
+        missing=gate.missing_at_counter(services(), who(), visit_id) if open_now else (),
+        despites=consultation_rules.DESPITE,
         slips=delivery.parcels_of_visit(services(), who(), visit_id),
     )
 

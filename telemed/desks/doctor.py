@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from telemed.checkup import service as checkup
 from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
+from telemed.consultation import service_handover as handover
+from telemed.consultation import service_stored as stored
+from telemed.consultation.note_templates import filled, note_templates
+from telemed.errors import Conflict, Invalid
+from telemed.ids import parse_id
 from telemed.patients import service as patients
 from telemed.prescription import service as prescription
 from telemed.readings import service as readings
@@ -38,6 +44,28 @@ def queue() -> ResponseReturnValue:
 @guard("consultation.write_note")
 def case(case_id: UUID) -> ResponseReturnValue:
     """Show one case whole."""
+    return _case(case_id)
+
+
+@pages.post("/doctor/cases/<uuid:case_id>/hand-over")
+@guard("consultation.hand_over")
+def hand_over(case_id: UUID) -> ResponseReturnValue:
+    """Give the case to another doctor, with words; refused words stay in the form."""
+    to, text = parse_id(request.form.get("to")), request.form.get("text", "")
+    try:
+        if to is None:
+            raise Invalid(fields={"to": "required"})
+        handover.hand_over(services(), who(), case_id, to, text)
+    except Invalid as error:
+        return _case(case_id, handover_faults=error.fields, handover_text=text, handover_to=to), 422
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        return redirect(url_for("doctor.desk"))
+    flash("The case is handed over.", "ok")
+    return redirect(url_for("doctor.desk"))
+
+
+def _case(case_id: UUID, **more: Any) -> str:
     view = consultation.case_for_doctor(services(), who(), case_id)
     words.use_zone(view.zone)
     note, revision = consultation.read_note(services(), who(), case_id)
@@ -51,11 +79,17 @@ def case(case_id: UUID) -> ResponseReturnValue:
         trend=readings.readings_of_patient(services(), who(), view.patient_id),
         answers=checkup.answers_of(services(), who(), view.visit_id),
         earlier=consultation.earlier_cases(services(), who(), view.patient_id, case_id),
-        note=note,
+        therapy=prescription.therapy_of(services(), who(), view.patient_id),
+        handovers=handover.handovers(services(), who(), case_id),
+        colleagues=handover.colleagues(services(), who()),
+        patient_phone=stored.patient_phone(services(), who(), case_id) if view.stored_at else "",
+        note=filled(note, request.args.get("template"), words.lang()),
+        note_templates=note_templates(words.lang()),
         revision=revision,
         outcomes=consultation_rules.OUTCOMES,
         panel=prescription.panel(services(), who(), case_id),
         next=url_for("doctor.case", case_id=case_id),
+        **more,
     )
 
 

@@ -175,6 +175,21 @@ def prescriptions_of_consultation(
         return [_view(services, tx, row) for row in rows]
 
 
+def therapy_of(services: Services, who: Principal, patient_id: UUID) -> list[PrescriptionView]:
+    """Return the patient's signed prescriptions that are still valid, of any doctor, the newest first; audited."""
+    with services.act(who, "prescription.read", Subject(patient_id=patient_id)) as tx:
+        rows = tx.scalars(
+            select(Prescription)
+            .where(
+                Prescription.patient_id == patient_id,
+                Prescription.state == "signed",
+                Prescription.valid_until > services.clock(),
+            )
+            .order_by(Prescription.signed_at.desc())
+        ).all()
+        return [_view(services, tx, row) for row in rows]
+
+
 def panel(services: Services, who: Principal, consultation_id: UUID) -> Panel:
     """Return all that `prescription/parts/panel.html` needs."""
     shown = prescriptions_of_consultation(services, who, consultation_id)

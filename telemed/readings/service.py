@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
@@ -95,6 +95,12 @@ def status_of_visit(services: Services, who: Principal, visit_id: UUID) -> list[
             seen[row.kind] += 1
             views.append(StatusView(row.id, row.kind, seen[row.kind], row.source, row.status, row.stored_at))
         return views
+
+
+def usable_count(tx: Session, visit_id: UUID) -> int:
+    """Return how many results of a visit count; no value."""
+    counted = select(func.count()).where(Reading.visit_id == visit_id, Reading.status == "usable")
+    return tx.scalar(counted) or 0
 
 
 def quarantine_of_branch(services: Services, who: Principal) -> list[tuple[str, datetime, datetime]]:

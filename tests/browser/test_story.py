@@ -99,6 +99,8 @@ def begin_the_visit(clerk: Page) -> None:
     clerk.locator("input[name=fasting][value=yes]").check(force=True)
     clerk.locator("input[name=arm][value=left]").check(force=True)
     clerk.locator("input[name=cuff][value=medium]").check(force=True)
+    clerk.fill("#medicines", "enalapril")
+    clerk.fill("#allergies", "none")
     clerk.get_by_role("button", name="Go on to measuring").click()
     clerk.wait_for_url("**/counter/visits/*")
 
@@ -110,6 +112,9 @@ def measure_everything(clerk: Page) -> None:
         expect(button).to_be_visible(timeout=20_000)
         button.click()
         expect(clerk.locator(".task-list .badge.ok")).to_have_count(done + 1, timeout=20_000)
+    expect(clerk.locator("[data-missing] strong")).to_have_text("question to the doctor")
+    clerk.fill("#question", "Is it the heart?")
+    clerk.get_by_role("button", name="Save the answers").click()
     clerk.get_by_role("button", name="Ready for the doctor").click()
 
 
@@ -143,6 +148,7 @@ def talk(clerk: Page, doctor: Page) -> None:
 def prescribe_and_end(doctor: Page) -> None:
     doctor.fill("#note-assessment", SECRET_ASSESSMENT)
     expect(doctor.locator("[data-note-state]")).to_have_text("saved", timeout=20_000)
+    doctor.get_by_text("Write a prescription").click()
     code = doctor.locator("#code-1 option:not([data-barred])").nth(1).get_attribute("value")
     doctor.select_option("#code-1", code)
     doctor.fill("#quantity-1", "1")

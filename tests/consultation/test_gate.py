@@ -1,0 +1,105 @@
+"""The complete-case gate: no case reaches a doctor empty, and nothing holds up an emergency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from telemed.checkup import service as checkup
+from telemed.consultation import rules, service, service_gate
+from telemed.errors import Conflict
+from telemed.readings import service as readings
+from telemed.services import Services
+from tests import cast
+from tests.make import Hands
+
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+WHOLE = {"symptoms": [], "question": "Что с давлением?", "medicines": "эналаприл", "allergies": "нет",
+         "arm": "left", "cuff": "medium", "fasting": True}  # fmt: skip
+
+
+@pytest.fixture
+def measured(services: Services, hands: Hands) -> UUID:
+    """A visit of Maria with two results and no answers yet."""
+    visit = hands.visit()
+    take(services, visit, "blood_pressure", {"systolic": 135, "diastolic": 85, "pulse": 70})
+    take(services, visit, "glucose", {"glucose_mmol_l": 5.4})
+    return visit
+
+
+def take(services: Services, visit: UUID, kind: str, values: dict[str, Any]) -> None:
+    readings.type_in(services, cast.ANNA.who, visit, kind, values)
+
+
+@pytest.mark.parametrize(
+    ("answers", "usable", "level", "missing"),
+    [
+        (WHOLE, 2, "GREEN", ()),
+        ({}, 0, "UNKNOWN", ("complaint", "vitals", "medicines", "allergies", "question")),
+        (WHOLE, 1, "YELLOW", ("vitals",)),
+        ({**WHOLE, "allergies": " "}, 4, "AMBER", ("allergies",)),
+        ({}, 0, "RED", ()),
+    ],
+)
+def test_what_a_case_lacks(answers: dict[str, Any], usable: int, level: str, missing: tuple[str, ...]) -> None:
+    assert rules.missing(answers, usable, level) == missing
+
+
+def test_an_incomplete_case_stays_at_the_counter_until_it_is_filled_in(
+    services: Services, measured: UUID, jobs: Callable[[], int]
+) -> None:
+    checkup.answer_questions(services, cast.ANNA.who, measured, {**WHOLE, "allergies": ""})
+    with pytest.raises(Conflict) as refused:
+        service_gate.hand_to_doctors(services, cast.ANNA.who, measured)
+    jobs()
+    assert (refused.value.code, refused.value.facts["missing"]) == ("case_incomplete", ["allergies"])
+    assert service.queue(services, cast.VERA.who) == []
+
+    checkup.complete_answers(services, cast.ANNA.who, measured, {"allergies": "пенициллин", "question": "другой"})
+    service_gate.hand_to_doctors(services, cast.ANNA.who, measured)
+    jobs()
+    (case,) = service.queue(services, cast.VERA.who)
+    service.take(services, cast.VERA.who, case.id)
+    answers = checkup.answers_of(services, cast.VERA.who, measured)
+    assert (answers["allergies"], answers["question"], case.missing) == ("пенициллин", WHOLE["question"], ())
+
+
+def test_a_clerk_may_send_it_with_a_reason_that_the_doctor_sees(
+    services: Services, measured: UUID, jobs: Callable[[], int]
+) -> None:
+    checkup.answer_questions(services, cast.ANNA.who, measured, {**WHOLE, "medicines": ""})
+    service_gate.hand_to_doctors(services, cast.ANNA.who, measured, "patient_cannot_say")
+    jobs()
+
+    (case,) = service.queue(services, cast.VERA.who)
+    assert (case.missing, case.despite) == (("medicines",), "patient_cannot_say")
+
+
+def test_a_reason_that_is_none_of_ours_is_no_reason(services: Services, measured: UUID) -> None:
+    checkup.answer_questions(services, cast.ANNA.who, measured, {**WHOLE, "medicines": ""})
+
+    with pytest.raises(Conflict):
+        service_gate.hand_to_doctors(services, cast.ANNA.who, measured, "because")
+
+
+def test_red_bypasses_the_gate(services: Services, hands: Hands, jobs: Callable[[], int]) -> None:
+    visit = hands.visit()
+    checkup.answer_questions(services, cast.ANNA.who, visit, {**WHOLE, "symptoms": ["chest_pain"], "medicines": ""})
+    jobs()
+
+    service_gate.hand_to_doctors(services, cast.ANNA.who, visit)
+
+
+def test_the_counter_says_in_one_line_what_is_missing(sign_in: SignIn, services: Services, measured: UUID) -> None:
+    checkup.answer_questions(services, cast.ANNA.who, measured, {**WHOLE, "allergies": "", "question": ""})
+    anna = sign_in(cast.ANNA)
+    page = anna.get(f"/counter/visits/{measured}").get_data(as_text=True)
+    assert "Still missing for the doctor: <strong>allergies, question to the doctor</strong>" in page
+    assert WHOLE["medicines"] not in page, "the clerk never reads an answer back"
+
+    anna.post(f"/visits/{measured}/complete", data={"allergies": "нет", "question": "Что с давлением?"})
+    assert "data-missing" not in anna.get(f"/counter/visits/{measured}").get_data(as_text=True)
