@@ -7,6 +7,8 @@ const PARTS_CACHE = "telemed-round-parts";
 const SCANNER_CACHE = "telemed-scanner"; // filled by the page, once, when the postman asks for it
 const SCANNER = "/static/vendor/zxing/";
 const PATIENCE_MS = 4_000;
+const SCRIPTS = "/static/js/"; // pages name the release in it: /static/js/v-<mark>/...
+const RELEASE = "/static/release"; // kept beside the parts: the mark of the release they belong to
 const PARTS = [
   "/static/vendor/telemed.css",
   "/static/vendor/idb.js",
@@ -34,22 +36,36 @@ addEventListener("fetch", (event) => {
   if (event.request.method !== "GET" || url.origin !== location.origin) return;
   if (event.request.mode === "navigate" && url.pathname === PAGE) event.respondWith(page(event));
   else if (url.pathname.startsWith(SCANNER)) event.respondWith(scannerPart(event.request));
-  else if (PARTS.includes(url.pathname)) event.respondWith(part(event.request));
+  else if (PARTS.includes(plain(url.pathname))) event.respondWith(part(event.request, plain(url.pathname)));
 });
 
 async function install() {
-  await refreshParts();
   // The first page came before this worker: fetch it once more, so that it is here from the first minute.
-  await keepPage(await fetch(PAGE, { credentials: "same-origin", redirect: "manual" }));
+  const answer = await keepPage(await fetch(PAGE, { credentials: "same-origin", redirect: "manual" }));
+  await refreshParts(answer.ok ? await answer.text() : "");
   await skipWaiting();
 }
 
-// All parts or none: a half-updated page could not start.
-async function refreshParts() {
-  const answers = await Promise.all(PARTS.map((path) => fetch(path, { cache: "no-cache" })));
-  if (answers.some((answer) => !answer.ok)) throw new Error("a part is missing");
+const plain = (path) => path.replace(/^\/static\/js\/v-[0-9a-f]+\//, SCRIPTS);
+
+// All parts or none: a half-updated page could not start. They are fetched by the addresses that stand in the page, which
+// the browser has just loaded itself, and not again until the page names another release.
+async function refreshParts(html) {
+  const [, release = ""] = html.match(/\/static\/js\/v-([0-9a-f]+)\//) ?? [];
   const cache = await caches.open(PARTS_CACHE);
+  const kept = await cache.match(RELEASE);
+  if (release && (await kept?.text()) === release) return;
+  const answers = await Promise.all(PARTS.map((path) => fetchPart(path, release, html)));
+  if (answers.some((answer) => !answer.ok)) throw new Error("a part is missing");
   await Promise.all(answers.map((answer, index) => cache.put(PARTS[index], answer)));
+  await cache.put(RELEASE, new Response(release));
+}
+
+function fetchPart(path, release, html) {
+  const [, named] = html.match(new RegExp(`"(${path.replaceAll(".", "\\.")}\\?v=[0-9a-f]+)"`)) ?? [];
+  if (named) return fetch(named);
+  if (release && path.startsWith(SCRIPTS)) return fetch(path.replace(SCRIPTS, `${SCRIPTS}v-${release}/`));
+  return fetch(path, { cache: "no-cache" });
 }
 
 async function keepPage(answer) {
@@ -64,7 +80,8 @@ async function keepPage(answer) {
 async function page(event) {
   const kept = await caches.match(PAGE, { cacheName: PAGE_CACHE });
   const fresh = fetch(event.request).then(keepPage);
-  event.waitUntil(fresh.then((answer) => answer.ok && refreshParts()).catch(() => {}));
+  const copy = fresh.then((answer) => (answer.ok ? answer.clone().text() : null));
+  event.waitUntil(copy.then((html) => html && refreshParts(html)).catch(() => {}));
   if (!kept) return fresh;
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
   const answer = await Promise.race([fresh.catch(() => null), late]);
@@ -72,9 +89,13 @@ async function page(event) {
   return isForUs ? answer : kept;
 }
 
-async function part(request) {
-  const kept = await caches.match(request, { cacheName: PARTS_CACHE, ignoreSearch: true });
-  return kept ?? fetch(request);
+async function part(request, path) {
+  const kept = await caches.match(path, { cacheName: PARTS_CACHE });
+  if (!kept) return fetch(request);
+  // A page of the next release gets its own scripts where there is a network.
+  const [, wanted] = request.url.match(/\/v-([0-9a-f]+)\//) ?? [];
+  const release = await (await caches.match(RELEASE, { cacheName: PARTS_CACHE }))?.text();
+  return wanted && wanted !== release ? fetch(request).catch(() => kept) : kept;
 }
 
 async function scannerPart(request) {

@@ -61,7 +61,7 @@ from telemed.readings import service as readings_service
 from telemed.readings import web as readings_web
 from telemed.services import Services
 from telemed.settings import Settings
-from telemed.web import compress, csp, errors, health, pwa, sign_in, words
+from telemed.web import assets, compress, csp, errors, health, pwa, sign_in, words
 from telemed.web.guard import action_of
 from telemed.web.live import Live
 
@@ -225,9 +225,10 @@ def _configure(app: Flask, services: Services) -> None:
     errors.register(app)
     _name_requests(app)
     sign_in.load(app)
-    words.register(app, ROOT / "static")
+    words.register(app)
+    assets.register(app, ROOT / "static")
     compress.register(app, ROOT / "static")
-    csp.register(app, https=settings.is_https, template=ROOT / "templates" / "parts" / "importmap.html")
+    csp.register(app, https=settings.is_https, template="parts/importmap.html")
     for pages in PAGES:
         app.register_blueprint(pages)
     for view in app.view_functions.values():
@@ -244,10 +245,10 @@ def _name_requests(app: Flask) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.get("request_id", "")
         # The rule, not the path: a path may hold an id of a person's visit, and logs travel.
         rule = request.url_rule.rule if request.url_rule else "none"
         if not rule.startswith("/static"):
+            response.headers["X-Request-Id"] = g.get("request_id", "")
             log.info("web", rule=rule, method=request.method, status=response.status_code, request=g.get("request_id"))
         return response
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Flask, Response, request
 
-LEVEL = 6
+LEVEL, LEVEL_ONCE = 6, 9  # of an answer, of a file that is packed once
 WORTH_IT = 600  # bytes; below that the header costs more than it saves
 TEXTS = (
     "text/",
@@ -51,4 +51,4 @@ def _packed_answer(response: Response, static: Path) -> bytes | None:
 
 @lru_cache(maxsize=256)
 def _packed_file(path: Path, _changed_ns: int) -> bytes:
-    return gzip.compress(path.read_bytes(), LEVEL, mtime=0)
+    return gzip.compress(path.read_bytes(), LEVEL_ONCE, mtime=0)

@@ -1,11 +1,8 @@
-"""What every template knows: words in the reader's language, local times, who is signed in, content-hashed assets."""
+"""What every template knows: words in the reader's language, local times, who is signed in."""
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date, datetime
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app, g, request, url_for
@@ -30,7 +27,7 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def register(app: Flask, static: Path) -> None:
+def register(app: Flask) -> None:
     """Hook words and helpers into the application's templates."""
 
     @app.before_request
@@ -39,7 +36,6 @@ def register(app: Flask, static: Path) -> None:
         g.lang = i18n.choose(wanted)
 
     app.context_processor(_words)
-    app.jinja_env.globals.update(asset=lambda path: f"/static/{path}?v={_digest(static / path)}")
 
 
 def lang() -> str:
@@ -112,8 +108,3 @@ def _local_date(day: date | datetime | str | None) -> str:
     if isinstance(day, datetime):
         return _local_time(day, "date")
     return day.strftime("%d.%m.%Y") if day else ""
-
-
-@lru_cache(maxsize=512)
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:10] if path.is_file() else "0"
