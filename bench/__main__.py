@@ -1,4 +1,4 @@
-"""Measure everything, print a table, write bench/results.json. `python -m bench [part ...]` with ingest, live, setup."""
+"""Measure everything, print a table, write bench/results.json. `python -m bench [part ...]`; the parts are in PARTS."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import ingest, live, setup
+from bench import ingest, live, setup, single
 
-PARTS = {"ingest": ingest.figures, "live": live.figures, "setup": setup.figures}
+PARTS = {"ingest": ingest.figures, "single": single.figures, "live": live.figures, "setup": setup.figures}
 RESULTS = Path(__file__).parent / "results.json"
 
 

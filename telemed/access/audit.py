@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
 from telemed.access.models import AuditRow
@@ -13,47 +15,45 @@ from telemed.clock import iso
 from telemed.crypto.chain import chain_hash
 
 ROOT = "0" * 64
+_TABLE = AuditRow.metadata.tables[AuditRow.__tablename__]
+_LOCK = text("SELECT pg_advisory_xact_lock(7231)")
+_LAST = select(_TABLE.c.no, _TABLE.c.hash).order_by(_TABLE.c.no.desc()).limit(1)
+_APPEND = insert(_TABLE)
 
 
 def record(
     tx: Session, at: datetime, who: Principal, action: str, subject: Subject, *, allowed: bool, reason: str
-) -> AuditRow:
+) -> None:
     """Append one row to the chain in the caller's transaction."""
     if tx.get_bind().dialect.name == "postgresql":
         # SQLite has one writer; PostgreSQL needs the chain's end to stand still until commit.
-        tx.execute(text("SELECT pg_advisory_xact_lock(7231)"))
-    last = tx.execute(select(AuditRow.no, AuditRow.hash).order_by(AuditRow.no.desc()).limit(1)).first()
-    row = AuditRow(
-        no=last.no + 1 if last else 1,
-        at=at,
-        actor_id=who.id,
-        role=who.role or "nobody",
-        action=action,
-        subject=subject.pseudonyms(),
-        allowed=allowed,
-        reason=reason,
-        previous=last.hash if last else ROOT,
-        hash="",
-    )
-    row.hash = row_hash(row)
-    tx.add(row)
-    tx.flush()
-    return row
+        tx.execute(_LOCK)
+    last = tx.execute(_LAST).first()
+    row = {
+        "no": last.no + 1 if last else 1, "at": at, "actor_id": who.id, "role": who.role or "nobody", "action": action,
+        "subject": subject.pseudonyms(), "allowed": allowed, "reason": reason, "previous": last.hash if last else ROOT,
+    }  # fmt: skip
+    # Every change and protected read pays for this row: a prepared statement, not a mapped object.
+    tx.execute(_APPEND, {**row, "hash": _hash(row)})
 
 
 def row_hash(row: AuditRow) -> str:
     """Return the hash that the row must carry."""
-    subject = ",".join(f"{key}={row.subject[key]}" for key in sorted(row.subject))
+    return _hash({column.key: getattr(row, column.key) for column in _TABLE.columns})
+
+
+def _hash(row: Mapping[str, Any]) -> str:
+    subject = ",".join(f"{key}={row['subject'][key]}" for key in sorted(row["subject"]))
     return chain_hash(
-        row.previous,
-        str(row.no),
-        iso(row.at),
-        str(row.actor_id or ""),
-        row.role,
-        row.action,
+        row["previous"],
+        str(row["no"]),
+        iso(row["at"]),
+        str(row["actor_id"] or ""),
+        row["role"],
+        row["action"],
         subject,
-        str(row.allowed),
-        row.reason,
+        str(row["allowed"]),
+        row["reason"],
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, literal, select
+from sqlalchemy import Select, bindparam, func, literal, select
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
@@ -317,6 +317,11 @@ def _own_meter(tx: Session, who: Principal, meter_id: UUID) -> Meter:
 # --- signed requests ----------------------------------------------------------------------------------------------
 
 
+_KNOWN_GATEWAY = select(
+    Gateway.id, Gateway.branch_id, Gateway.name, Gateway.public_key, Gateway.revoked_at
+).where(Gateway.id == bindparam("id"))  # fmt: skip
+
+
 def gateway_principal(
     services: Services, headers: Mapping[str, str], method: str, path: str, body: bytes
 ) -> Principal:  # fmt: skip
@@ -325,7 +330,7 @@ def gateway_principal(
     """
     gateway_id = parse_id(headers.get(GATEWAY_HEADER))
     with services.db.read() as tx:
-        gateway = tx.get(Gateway, gateway_id) if gateway_id else None
+        gateway = tx.execute(_KNOWN_GATEWAY, {"id": gateway_id}).first()
     if gateway is None:
         raise SignInNeeded("gateway_unknown")
     if gateway.revoked_at is not None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
@@ -394,11 +394,14 @@ def visit_of_booking(tx: Session, booking_id: UUID) -> Visit | None:
     return tx.scalar(select(Visit).join(Booking, Booking.id == Visit.booking_id).where(Booking.id == booking_id))
 
 
+_OPEN_STEPS = (
+    select(SeriesStep.visit_id, SeriesStep.kind, func.count())
+    .where(SeriesStep.visit_id.in_(bindparam("ids", expanding=True)), SeriesStep.state.in_(OPEN_STEPS))
+    .group_by(SeriesStep.visit_id, SeriesStep.kind)
+)
+
+
 def count_open_steps(tx: Session, visit_ids: Collection[UUID]) -> dict[tuple[UUID, str], int]:
     """Return by visit and kind how many steps still wait for a reading; nothing where none does."""
-    rows = tx.execute(
-        select(SeriesStep.visit_id, SeriesStep.kind, func.count())
-        .where(SeriesStep.visit_id.in_(visit_ids), SeriesStep.state.in_(OPEN_STEPS))
-        .group_by(SeriesStep.visit_id, SeriesStep.kind)
-    )
+    rows = tx.execute(_OPEN_STEPS, {"ids": list(visit_ids)})
     return {(visit_id, kind): count for visit_id, kind, count in rows}

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
-from sqlalchemy import CursorResult, delete, event, select
+from sqlalchemy import CursorResult, bindparam, delete, event, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from telemed.clock import iso
@@ -50,6 +50,14 @@ class SubjectKey(Base):
     version: Mapped[int] = mapped_column(primary_key=True)
     domain_version: Mapped[int]
     wrapped: Mapped[bytes]
+
+
+_NEWEST = (
+    select(SubjectKey)
+    .where(SubjectKey.subject_id == bindparam("subject"), SubjectKey.domain == bindparam("domain"))
+    .order_by(SubjectKey.version.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -169,12 +177,7 @@ class KeyRing:
         return seen[subject, domain]
 
     def _newest(self, tx: Session, subject: UUID, domain: str) -> tuple[int, bytes]:
-        row = tx.scalar(
-            select(SubjectKey)
-            .where(SubjectKey.subject_id == subject, SubjectKey.domain == domain)
-            .order_by(SubjectKey.version.desc())
-            .limit(1)
-        )
+        row = tx.scalar(_NEWEST, {"subject": subject, "domain": domain})
         if row is not None:
             return row.version, self._unwrap(tx, row)
         key, domain_version = os.urandom(32), self.versions()[domain]

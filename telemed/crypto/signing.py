@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-from sqlalchemy import UniqueConstraint, select
+from sqlalchemy import UniqueConstraint, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from telemed.clock import Clock
@@ -44,6 +44,14 @@ class KeyPair(Base):
         return self.owner_id
 
 
+_NEWEST_ID = (
+    select(KeyPair.id)
+    .where(KeyPair.purpose == bindparam("purpose"), KeyPair.owner_id == bindparam("owner"))
+    .order_by(KeyPair.version.desc())
+    .limit(1)
+)
+
+
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Tell whether an Ed25519 signature is right."""
     try:
@@ -75,6 +83,7 @@ class Signer:
     def __init__(self, vault: Vault, clock: Clock) -> None:
         self._vault, self._clock = vault, clock
         self._ingest: dict[str, X25519PrivateKey] = {}
+        self._signing: dict[UUID | None, Ed25519PrivateKey] = {}  # the deployment's, opened once; not the doctors'
 
     def key_for(self, tx: Session, purpose: str, owner: UUID = DEPLOYMENT) -> KeyPair:
         """Return the newest key pair of a purpose and owner; the first is made in the caller's write transaction."""
@@ -104,8 +113,11 @@ class Signer:
 
     def sign_bytes(self, tx: Session, purpose: str, message: bytes) -> tuple[str, bytes]:
         """Return key id and signature over bytes that carry their own context."""
-        row = self.key_for(tx, purpose)
-        return str(row.id), self._private(tx, row).sign(message)
+        newest = tx.scalar(_NEWEST_ID, {"purpose": purpose, "owner": DEPLOYMENT})
+        if newest not in self._signing:
+            row = self.key_for(tx, purpose)
+            newest, self._signing[row.id] = row.id, self._private(tx, row)
+        return str(newest), self._signing[newest].sign(message)
 
     def verify(self, tx: Session, key_id: str, purpose: str, owner: UUID, signature: bytes, *values: Field) -> bool:
         """Tell whether the owner's key of that id signed the values."""

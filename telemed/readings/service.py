@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
@@ -129,14 +129,22 @@ def _views(services: Services, tx: Session, visit_id: UUID) -> list[ReadingView]
     return [_view(services, tx, row) for row in rows]
 
 
+_NEWEST_OF_ALL = (
+    select(Reading)
+    .where(Reading.visit_id == bindparam("visit"))
+    .order_by(Reading.measured_at.desc(), Reading.stored_at.desc())
+    .limit(NEWEST)
+)
+_NEWEST_OF_KIND = _NEWEST_OF_ALL.where(Reading.kind == bindparam("kind"))
+
+
 def _newest_views(services: Services, tx: Session, visit_id: UUID) -> list[ReadingView]:
     """Return the newest results of each kind in the order of measurement; more than a series has, yet a number, so that
     a visit's urgency costs the same however much a meter has sent.
     """
-    rows: list[Reading] = []
-    for kind in KINDS:
-        of_kind = select(Reading).where(Reading.visit_id == visit_id, Reading.kind == kind)
-        rows += tx.scalars(of_kind.order_by(Reading.measured_at.desc(), Reading.stored_at.desc()).limit(NEWEST))
+    rows = list(tx.scalars(_NEWEST_OF_ALL, {"visit": visit_id}))
+    if len(rows) == NEWEST:  # there may be more, and a kind must not push the other one out
+        rows = [row for kind in KINDS for row in tx.scalars(_NEWEST_OF_KIND, {"visit": visit_id, "kind": kind})]
     rows.sort(key=lambda row: (row.measured_at, row.stored_at))
     return [_view(services, tx, row) for row in rows]
 
@@ -310,13 +318,17 @@ def series_of_visit(services: Services, who: Principal, visit_id: UUID) -> Serie
         return SeriesView(rule["guideline"], rule["year"], rule["demo"], mean, known, irregular)
 
 
-def _figures(services: Services, tx: Session) -> Figures:
-    """Return what opens the pressures of a series, for the rule that decides how it goes on."""
+def _figures(services: Services, tx: Session, opened: Sequence[ReadingView] = ()) -> Figures:
+    """Return what opens the pressures of a series, for the rule that decides how it goes on. `opened` needs no second
+    look.
+    """
+    known = {view.id: view for view in opened}
 
     def open_singles(ids: Sequence[UUID]) -> dict[UUID, series.Single]:
-        rows = tx.scalars(select(Reading).where(Reading.id.in_(ids)))
-        views = [_view(services, tx, row) for row in rows]
-        return {view.id: single for view in views if (single := _single(view)) is not None}
+        if closed := [one for one in ids if one not in known]:
+            rows = tx.scalars(select(Reading).where(Reading.id.in_(closed)))
+            known.update((row.id, _view(services, tx, row)) for row in rows)
+        return {one: single for one in ids if one in known and (single := _single(known[one])) is not None}
 
     return open_singles
 
@@ -332,9 +344,12 @@ def _single(view: ReadingView) -> series.Single | None:
 # --- triage -------------------------------------------------------------------------------------------------------
 
 
+_LEVEL = select(Triage.level).where(Triage.visit_id == bindparam("visit"))
+
+
 def triage_of(tx: Session, visit_id: UUID) -> str:
     """Return the stored level of a visit; UNKNOWN before the first."""
-    return tx.scalar(select(Triage.level).where(Triage.visit_id == visit_id)) or rules.UNKNOWN
+    return tx.scalar(_LEVEL, {"visit": visit_id}) or rules.UNKNOWN
 
 
 def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
@@ -343,9 +358,9 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
     subject = Subject(patient_id=visit.patient_id, visit_id=visit.id)
     audit.record(tx, services.clock(), SYSTEM, "reading.triage", subject, allowed=True, reason="rule")
     level = rules.triage(case_of(services, tx, visit))
-    row = tx.get(Triage, visit.id)
-    if row is not None and row.level == level:
+    if tx.scalar(_LEVEL, {"visit": visit.id}) == level:
         return level
+    row = tx.get(Triage, visit.id)
     if row is None:
         row = Triage(visit_id=visit.id, branch_id=visit.branch_id)
         tx.add(row)
@@ -361,7 +376,7 @@ def case_of(services: Services, tx: Session, visit: Visit) -> rules.Case:
     usable = [view for view in views if view.status != "not_a_result"]
     everything = [single for view in usable if (single := _single(view)) is not None]
     # Doubtful readings count only while there is no better one: a true crisis must not wait for a calm arm.
-    singles = pressure_series(tx, visit, _figures(services, tx)) or everything
+    singles = pressure_series(tx, visit, _figures(services, tx, views)) or everything
     mean = series.mean(protocols()[visit.protocol], singles)
     glucose = [value for view in views if (value := _glucose_of(view)) is not None]
     return rules.Case(

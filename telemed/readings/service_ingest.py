@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Subject
@@ -17,10 +18,25 @@ from telemed.errors import Conflict, Forbidden, Invalid
 from telemed.readings.events import ReadingQuarantined, ReadingStored
 from telemed.readings.models import Transmission
 from telemed.readings.service import continue_series, triage_visit
-from telemed.readings.service_judge import judge, look_up
+from telemed.readings.service_judge import End, judge, look_up
 from telemed.readings.service_store import NewReading, NewRows
 from telemed.readings.wire import Batch, BatchAnswer, Item, ItemResult
 from telemed.services import Services
+
+_END = (
+    select(Gateway.id, Gateway.branch_id, Gateway.watermark, Gateway.chain_hash)
+    .where(Gateway.id == bindparam("id"))
+    .with_for_update()
+)
+_GATEWAY = Gateway.metadata.tables[Gateway.__tablename__]
+_MOVE_END = (
+    update(_GATEWAY)
+    .where(_GATEWAY.c.id == bindparam("gateway"))
+    .values(watermark=bindparam("seq"), chain_hash=bindparam("last"))
+)
+_HASHES = select(Transmission.seq, Transmission.hash).where(
+    Transmission.gateway_id == bindparam("gateway"), Transmission.seq.between(bindparam("first"), bindparam("last"))
+)
 
 
 def ingest(services: Services, gateway: Principal, batch: Batch) -> BatchAnswer:
@@ -31,19 +47,17 @@ def ingest(services: Services, gateway: Principal, batch: Batch) -> BatchAnswer:
     if batch.gateway_id != gateway.id:
         raise Forbidden("gateway_unknown")
     with services.act(gateway, "reading.submit", Subject(branch_id=gateway.branch_id)) as tx:
-        row = tx.get(Gateway, gateway.id, with_for_update=True)
-        assert row is not None
+        row = cast(End, tx.execute(_END, {"id": gateway.id}).one())
         if batch.epoch != str(services.epoch):
             raise Conflict("epoch_changed", epoch=str(services.epoch), watermark=row.watermark)
         fresh = _fresh_items(row, batch.items)
         results = _repeated(tx, row, [item for item in batch.items if item.seq <= row.watermark])
         results += _store_fresh(services, tx, row, fresh)
-        return BatchAnswer(
-            epoch=services.epoch, time=iso(services.clock()), watermark=row.watermark, results=results
-        )  # fmt: skip
+        watermark = fresh[-1].seq if fresh else row.watermark
+        return BatchAnswer(epoch=services.epoch, time=iso(services.clock()), watermark=watermark, results=results)
 
 
-def _fresh_items(gateway: Gateway, items: Sequence[Item]) -> list[Item]:
+def _fresh_items(gateway: End, items: Sequence[Item]) -> list[Item]:
     """Return the items above the watermark, after checking that they continue the chain without a gap."""
     if any(later.seq != earlier.seq + 1 for earlier, later in pairwise(items)):
         raise Invalid("batch_invalid")
@@ -59,15 +73,11 @@ def _fresh_items(gateway: Gateway, items: Sequence[Item]) -> list[Item]:
     return fresh
 
 
-def _repeated(tx: Session, gateway: Gateway, items: Sequence[Item]) -> list[ItemResult]:
+def _repeated(tx: Session, gateway: End, items: Sequence[Item]) -> list[ItemResult]:
     """Judge items that are below the watermark: the same bytes are duplicates, others conflicts."""
     if not items:
         return []
-    rows = tx.execute(
-        select(Transmission.seq, Transmission.hash).where(
-            Transmission.gateway_id == gateway.id, Transmission.seq.between(items[0].seq, items[-1].seq)
-        )
-    )
+    rows = tx.execute(_HASHES, {"gateway": gateway.id, "first": items[0].seq, "last": items[-1].seq})
     stored = {row.seq: row.hash for row in rows}
     names = str(gateway.id), str(gateway.branch_id)
     return [
@@ -83,7 +93,7 @@ def _hash_of(names: tuple[str, str], item: Item) -> str:
     return wire.chain_hash(*names, item.__dict__)
 
 
-def _store_fresh(services: Services, tx: Session, gateway: Gateway, items: Sequence[Item]) -> list[ItemResult]:
+def _store_fresh(services: Services, tx: Session, gateway: End, items: Sequence[Item]) -> list[ItemResult]:
     if not items:
         return []
     known, rows, results = look_up(tx, gateway, items), NewRows(services, tx, gateway), []
@@ -95,13 +105,13 @@ def _store_fresh(services: Services, tx: Session, gateway: Gateway, items: Seque
                 {"seq": item.seq, "event_id": item.event_id, "status": judgement.status, "code": judgement.code}
             )
         )
-    gateway.watermark, gateway.chain_hash = items[-1].seq, items[-1].hash
+    tx.execute(_MOVE_END, {"gateway": gateway.id, "seq": items[-1].seq, "last": items[-1].hash})
     rows.store()
     _follow_up(services, tx, gateway, rows)
     return results
 
 
-def _follow_up(services: Services, tx: Session, gateway: Gateway, rows: NewRows) -> None:
+def _follow_up(services: Services, tx: Session, gateway: End, rows: NewRows) -> None:
     """Tell what was stored, move the series on, find each visit's urgency: all in the batch's own transaction. One
     piece of news a visit is enough, as pages read their whole state again.
     """

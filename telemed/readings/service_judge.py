@@ -7,14 +7,14 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from telemed.branches.models import Gateway, Meter
+from telemed.branches.models import Meter
 from telemed.checkup.models import Visit
 from telemed.clock import parse_iso
 from telemed.crypto import wire
@@ -23,6 +23,30 @@ from telemed.readings import rules
 from telemed.readings.models import Reading, Transmission
 from telemed.readings.wire import Item, Record, is_sane
 from telemed.services import Services
+
+# Built once: composing a statement costs more than running it, and a gateway on a good line sends item by item.
+_VISITS = select(Visit).where(Visit.id.in_(bindparam("ids", expanding=True)))
+_EVENTS = select(Transmission.event_id).where(Transmission.event_id.in_(bindparam("ids", expanding=True)))
+_KEYS = select(Reading.reading_key).where(Reading.reading_key.in_(bindparam("keys", expanding=True)))
+_METERS = select(Meter.id, Meter.removed_at).where(Meter.branch_id == bindparam("branch"))
+_MARKS = (
+    select(Transmission.visit_id, Transmission.kind, Transmission.seq, Transmission.received_at)
+    .where(
+        Transmission.gateway_id == bindparam("gateway"),
+        Transmission.kind != "reading",
+        Transmission.visit_id.in_(bindparam("ids", expanding=True)),
+    )
+    .order_by(Transmission.seq)
+)
+
+
+class End(Protocol):
+    """A gateway's row as far as its sequence goes: where the accepted part ends."""
+
+    id: UUID
+    branch_id: UUID
+    watermark: int
+    chain_hash: str
 
 
 class Judgement(NamedTuple):
@@ -58,44 +82,27 @@ class Known:
         return removed_at is None or at <= removed_at
 
 
-def look_up(tx: Session, gateway: Gateway, items: Sequence[Item]) -> Known:
+def look_up(tx: Session, gateway: End, items: Sequence[Item]) -> Known:
     """Return what the judgement of these items needs; one query a kind of fact, whatever the number of items."""
     visit_ids = {item.visit_id for item in items if item.visit_id is not None}
-    visits = (
-        {visit.id: visit for visit in tx.scalars(select(Visit).where(Visit.id.in_(visit_ids)))} if visit_ids else {}
-    )
-    events = [item.event_id for item in items]
-    known_events = set(tx.scalars(select(Transmission.event_id).where(Transmission.event_id.in_(events))))
+    visits = {visit.id: visit for visit in tx.scalars(_VISITS, {"ids": list(visit_ids)})} if visit_ids else {}
+    known_events = set(tx.scalars(_EVENTS, {"ids": [item.event_id for item in items]}))
     keys = [item.reading_key for item in items if item.reading_key]
     known = Known(
         str(gateway.id), gateway.branch_id, str(gateway.branch_id), visits, {}, {}, set(), known_events
     )  # fmt: skip
     if keys:
-        known.keys.update(tx.scalars(select(Reading.reading_key).where(Reading.reading_key.in_(keys))))
-        known.meters.update(_meters(tx, gateway.branch_id))
-        known.spans.update(_spans(tx, gateway, visit_ids))
+        known.keys.update(tx.scalars(_KEYS, {"keys": keys}))
+        known.meters.update((row.id, row.removed_at) for row in tx.execute(_METERS, {"branch": gateway.branch_id}))
+        known.spans.update(_spans(tx, gateway.id, visit_ids))
     return known
 
 
-def _meters(tx: Session, branch_id: UUID) -> dict[UUID, datetime | None]:
-    rows = tx.execute(select(Meter.id, Meter.removed_at).where(Meter.branch_id == branch_id))
-    return {row.id: row.removed_at for row in rows}
-
-
-def _spans(tx: Session, gateway: Gateway, visit_ids: set[UUID]) -> dict[UUID, rules.VisitSpan]:
+def _spans(tx: Session, gateway_id: UUID, visit_ids: set[UUID]) -> dict[UUID, rules.VisitSpan]:
     if not visit_ids:
         return {}
     spans: dict[UUID, rules.VisitSpan] = {}
-    marks = tx.execute(
-        select(Transmission.visit_id, Transmission.kind, Transmission.seq, Transmission.received_at)
-        .where(
-            Transmission.gateway_id == gateway.id,
-            Transmission.kind != "reading",
-            Transmission.visit_id.in_(visit_ids),
-        )
-        .order_by(Transmission.seq)
-    )
-    for visit_id, kind, seq, received_at in marks:
+    for visit_id, kind, seq, received_at in tx.execute(_MARKS, {"gateway": gateway_id, "ids": list(visit_ids)}):
         _mark(spans, visit_id, kind, seq, received_at)
     return spans
 

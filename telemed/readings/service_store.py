@@ -11,11 +11,10 @@ from uuid import UUID
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from telemed.branches.models import Gateway
 from telemed.checkup.models import Visit
 from telemed.ids import new_id
 from telemed.readings.models import QuarantinedItem, Reading, Transmission
-from telemed.readings.service_judge import Judgement
+from telemed.readings.service_judge import End, Judgement
 from telemed.readings.wire import Item, Record
 from telemed.services import Services
 
@@ -51,7 +50,7 @@ class NewReading:
 class NewRows:
     """Collects what one batch stores. `readings` are in the batch's order, `visits` those they belong to."""
 
-    def __init__(self, services: Services, tx: Session, gateway: Gateway) -> None:
+    def __init__(self, services: Services, tx: Session, gateway: End) -> None:
         self._services, self._tx, self._gateway = services, tx, gateway
         self._gateway_id, self._branch_id = gateway.id, gateway.branch_id
         self._now = services.clock()

@@ -96,18 +96,28 @@ class Sender:
 
     def post(self, items: list[Item] | None = None, **change: Any) -> TestResponse:
         """Send a signed batch of `items`, by default the whole journal."""
+        return self.post_raw(self._document(self.items if items is None else items, **change))
+
+    def signed(self, items: list[Item]) -> tuple[bytes, dict[str, str]]:
+        """Return body and headers of a batch, to be sent by whatever client."""
+        body = self._document(items)
+        return body, {"Content-Type": "application/json", **self._signature(body)}
+
+    def _document(self, items: list[Item], **change: Any) -> bytes:
         document = {
-            "protocol": 1, "gateway_id": str(self.id), "epoch": str(self.services.epoch),
-            "items": self.items if items is None else items, **change,
+            "protocol": 1, "gateway_id": str(self.id), "epoch": str(self.services.epoch), "items": items, **change,
         }  # fmt: skip
-        return self.post_raw(json.dumps(document).encode())
+        return json.dumps(document).encode()
+
+    def _signature(self, body: bytes) -> dict[str, str]:
+        signature = self.private.sign(wire.request_message("POST", PATH, body))
+        return {"Telemed-Gateway": str(self.id), "Telemed-Signature": base64.b64encode(signature).decode()}
 
     def post_raw(self, body: bytes, **headers: str) -> TestResponse:
         """Send bytes with a right signature; `headers` replace it."""
         self.body = body
-        signature = self.private.sign(wire.request_message("POST", PATH, body))
-        signed = {"Telemed-Gateway": str(self.id), "Telemed-Signature": base64.b64encode(signature).decode()}
-        return self.client.post(PATH, data=body, content_type="application/json", headers={**signed, **headers})
+        signed = {**self._signature(body), **headers}
+        return self.client.post(PATH, data=body, content_type="application/json", headers=signed)
 
     def judged(self, items: list[Item] | None = None) -> list[tuple[str, str | None]]:
         """Send items and return status and code of each."""
