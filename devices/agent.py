@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class Agent:
         simulate: Callable[[dict[str, object]], Awaitable[None]] | None = None,
         radio_patience: RadioPatience | None = None,
         waits: Waits | None = None,
+        running_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.identity = identity
         self.journal = journal
@@ -99,6 +101,7 @@ class Agent:
         )
         self._open_radio = open_radio
         self._now = now
+        self._running_s = running_s
         self._waits = waits or Waits()
         self._beat = int(journal.setting("beat", "0"))
         self._line_status = "ok"
@@ -149,6 +152,7 @@ class Agent:
             await self.has_packets.wait()
             self.has_packets.clear()
             try:
+                self._check_clock()  # before anything is placed in time
                 self.sealer.seal_new()
                 self.journal.checkpoint(only_when_large=True)
             except JournalFull:
@@ -226,6 +230,7 @@ class Agent:
 
     async def beat_once(self) -> float:
         """Send one heartbeat, execute its orders, and return the wait until the next."""
+        self._check_clock()
         # The clock keeps the number growing over a restart even when a full disk could not take the last ones.
         number = self._beat = max(self._beat + 1, int(self._now().timestamp()))
         with contextlib.suppress(JournalFull):  # the server must hear that the disk is full
@@ -239,6 +244,7 @@ class Agent:
             self.outbox.enter_epoch(answer.epoch, answer.watermark)
         self._is_back.set()
         await self.orders.execute(answer.orders)
+        self.session.note_heard(self._now())
         return answer.next_poll_s
 
     def _heartbeat(self, number: int) -> dict[str, object]:
@@ -255,6 +261,10 @@ class Agent:
             "meters": [meter.as_heartbeat() for meter in self.meters.all()],
             "journal": {"undecodable": self.journal.undecodable(), "stored": self.outbox.stored()},
         }
+
+    def _check_clock(self) -> None:
+        if self.session.check_clock(self._now(), self._running_s()):
+            log.warning("this computer's clock was set; what meters kept from before belongs to no visit")
 
     async def keep_house(self) -> None:
         """Empty the log file when things are calm, and drop what is older than the server may still ask for."""

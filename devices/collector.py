@@ -72,14 +72,11 @@ class Inbox:
         """Return the callback for one characteristic."""
 
         def on_value(raw: bytes) -> None:
+            now = self.now()
+            visit_id = self.session.stamp_at(now)
             try:
                 self.journal.keep_packet(
-                    self.connection_id,
-                    self.kept + 1,
-                    characteristic,
-                    raw,
-                    wire.iso(self.now()),
-                    self.session.open_visit_id,
+                    self.connection_id, self.kept + 1, characteristic, raw, wire.iso(now), visit_id
                 )
             except JournalError as error:
                 self.failure = error

@@ -22,11 +22,15 @@ FIRST_CREDIBLE_YEAR = 2020
 
 @dataclass(frozen=True)
 class Placed:
-    """When a reading was taken, how we know, and what to tell about it."""
+    """When a reading was taken, how we know, and what to tell about it.
+
+    `measured_at` is what the meter's own clock says, less its error; None when that error is not known.
+    """
 
     effective_at: datetime | None
     quality: str
     reasons: tuple[str, ...] = ()
+    measured_at: datetime | None = None
 
 
 def place_in_time(
@@ -49,12 +53,13 @@ def place_in_time(
         return Placed(None, "unknown", ("time_unknown",))
     measured_at = meter_time.replace(tzinfo=zone).astimezone(UTC) + timedelta(seconds=offset_s or 0)
     reasons = ("clock_drift",) if offset_s is not None and abs(offset_s) > DRIFT_WORTH_A_MARK_S else ()
+    proven_at = measured_at if offset_s is not None else None
     if is_asked and abs(received_at - measured_at) <= FRESH_WITHIN:
-        return Placed(received_at, "live", reasons)
+        return Placed(received_at, "live", reasons, proven_at)
     is_incredible = measured_at > received_at + FRESH_WITHIN or measured_at.year < FIRST_CREDIBLE_YEAR
     if is_incredible or abs(offset_s or 0) > DRIFT_BEYOND_TRUST_S:
         return Placed(None, "unknown", (*reasons, "time_unknown"))
-    return Placed(measured_at, "meter" if offset_s is None else "corrected", reasons)
+    return Placed(measured_at, "meter" if offset_s is None else "corrected", reasons, proven_at)
 
 
 def meter_time(kind: str, decoded: Mapping[str, object]) -> datetime | None:

@@ -15,7 +15,7 @@ from devices.outbox import Outbox
 from devices.plausibility import NOT_A_RESULT, Verdict, judge
 from devices.profiles.quirks import quirk_of
 from devices.records import CONTEXT, MEASUREMENT_KINDS, build_record, meter_time, place_in_time
-from devices.session import Expected, Session, belongs
+from devices.session import Expected, Session
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Sealer:
         expected = self.session.expected(visit.visit_id, kind) if visit else Expected(0, None)
         stamp = meter_time(kind, decoded)
         placed = place_in_time(kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone)
-        visit_id = visit.visit_id if visit and belongs(visit, placed.effective_at) else None
+        visit_id = visit.visit_id if visit and self.session.holds(visit, placed) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
         ordinal = expected.ordinal if visit_id else packet.no
         verdict = _verdict(kind, decoded, context, _name_of(connection))

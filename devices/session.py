@@ -11,10 +11,18 @@ from datetime import datetime, timedelta
 from devices import wire
 from devices.journal import Journal
 from devices.outbox import Outbox
+from devices.records import Placed
 
 # The shared meter rule: a little before the visit for a clock that is a few seconds off, a little after it likewise.
 BEFORE_START = timedelta(seconds=30)
 AFTER_END = timedelta(seconds=120)
+# Two patients back to back: what was measured just before the visit may be the other's, so nothing counts before the
+# start, and a reading whose own clock proves nothing counts for neither.
+NEIGHBOUR_WITHIN = timedelta(minutes=5)
+CLOCK_GRAIN = timedelta(seconds=2)  # whole seconds of the meter, and of the offset measured against it
+# Without a word from the server the visit may be over and somebody else on the seat. A series takes seven minutes.
+SILENT_AT_MOST = timedelta(minutes=15)
+CLOCK_JUMP = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,47 @@ class Session:
         self.journal = journal
         self.outbox = outbox
         self.open_visit_id: str | None = None
+        self._heard_at: datetime | None = None
         self.recall()
 
     def recall(self) -> None:
         """Take the open visit from the journal, at the start and after a step that was rolled back."""
-        found = self.journal.one("select visit_id from visit where closed_at is null")
+        found = self.journal.one("select visit_id, opened_at from visit where closed_at is null")
         # Kept in memory too: the radio callback asks for it and must not wait for a query.
         self.open_visit_id = found[0] if found else None
+        self._heard_at = wire.parse_iso(found[1]) if found else None
+
+    def stamp_at(self, now: datetime) -> str | None:
+        """Return the visit that bytes arriving now are stamped with; none when its end may have been missed."""
+        if self.open_visit_id is None or self._heard_at is None or now - self._heard_at > SILENT_AT_MOST:
+            return None
+        return self.open_visit_id
+
+    def note_heard(self, now: datetime) -> None:
+        """Note that all orders up to now have been carried out: the visit that is open still is."""
+        self._heard_at = now
+
+    def check_clock(self, now: datetime, running_s: float) -> bool:
+        """Say whether this computer's clock was set since the last check, also while the gateway was stopped.
+
+        `running_s` is a clock that nobody sets. What a meter kept from before would be placed wrongly by a difference
+        taken after, so from here on only what is measured after this moment belongs to a visit.
+        """
+        base, kept = now - timedelta(seconds=running_s), self.journal.setting("clock_base")
+        if kept and abs(wire.parse_iso(kept) - base) <= CLOCK_JUMP:
+            return False
+        with self.journal.transaction():
+            self.journal.remember("clock_base", wire.iso(base))
+            if kept:
+                self.journal.remember("clock_set_at", wire.iso(now))
+        return bool(kept)
+
+    def holds(self, visit: Visit, placed: Placed) -> bool:
+        """Say whether a reading was measured within this visit, and cannot be the one before's."""
+        found = self.journal.one("select max(closed_at) from visit where opened_at < ?", wire.iso(visit.opened_at))
+        before = wire.parse_iso(found[0]) if found and found[0] else None
+        set_at = self.journal.setting("clock_set_at")
+        return belongs(visit, placed, before, wire.parse_iso(set_at) if set_at else None)
 
     def open_visit(self, visit_id: str, now: datetime) -> None:
         """Hold this visit open; one that was still open is closed first. A known visit changes nothing."""
@@ -58,7 +100,7 @@ class Session:
                 self._close(self.open_visit_id, now)
             db.execute("insert into visit (visit_id, opened_at) values (?, ?)", (visit_id, wire.iso(now)))
             self.outbox.append_mark(wire.VISIT_OPENED, visit_id, wire.iso(now))
-        self.open_visit_id = visit_id
+        self.open_visit_id, self._heard_at = visit_id, now
 
     def close_visit(self, visit_id: str, now: datetime) -> None:
         """Hold this visit open no longer. One that is not open changes nothing."""
@@ -119,8 +161,22 @@ class Session:
             )
 
 
-def belongs(visit: Visit, effective_at: datetime | None) -> bool:
-    """Say whether a reading of this moment was measured within the visit. An unknown moment never belongs."""
-    if effective_at is None or effective_at < visit.opened_at - BEFORE_START:
+def belongs(
+    visit: Visit, placed: Placed, neighbour_closed_at: datetime | None = None, clock_set_at: datetime | None = None
+) -> bool:
+    """Say whether a reading of this moment was measured within the visit. An unknown moment never belongs.
+
+    Told apart: when it counts as measured (`effective_at`) and what the meter's clock says of it (`measured_at`), since
+    a reading just asked for counts as measured now, and the last patient's may arrive now too.
+    """
+    if placed.effective_at is None:
         return False
-    return visit.closed_at is None or effective_at <= visit.closed_at + AFTER_END
+    start = visit.opened_at - BEFORE_START
+    if neighbour_closed_at is not None and neighbour_closed_at > visit.opened_at - NEIGHBOUR_WITHIN:
+        if placed.measured_at is None:
+            return False
+        start = visit.opened_at + CLOCK_GRAIN
+    if clock_set_at is not None:
+        start = max(start, clock_set_at)
+    earliest_at = min(placed.effective_at, placed.measured_at or placed.effective_at)
+    return start <= earliest_at and (visit.closed_at is None or placed.effective_at <= visit.closed_at + AFTER_END)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from devices.journal import Journal, JournalFull
 from devices.meters import BLOOD_PRESSURE, GLUCOSE, EnrolledMeters, MeterIdentity
 from devices.orders import Orders
 from devices.outbox import Outbox
-from devices.session import Session, Visit, belongs
+from devices.session import Session
 from tests.devices.fake_server import FakeServer
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -140,16 +140,6 @@ def test_ordinals_follow_the_order_and_never_repeat(journal: Journal, outbox: Ou
     session.ask_for("v", BLOOD_PRESSURE, 2, NOW)
     assert session.expected("v", BLOOD_PRESSURE).ordinal == 3
     assert session.expected("v", GLUCOSE).ordinal == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "is_within"), [(-31, False), (-30, True), (0, True), (600, True), (720, True), (721, False)]
-)
-def test_a_reading_belongs_to_the_visit_it_was_measured_in(seconds: int, is_within: bool) -> None:
-    visit = Visit("v", NOW, NOW + timedelta(minutes=10))
-
-    assert belongs(visit, NOW + timedelta(seconds=seconds)) is is_within
-    assert not belongs(visit, None)
 
 
 def test_orders_take_effect_once_and_a_bad_one_holds_up_nothing(journal: Journal, outbox: Outbox) -> None:
