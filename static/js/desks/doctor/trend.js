@@ -27,7 +27,7 @@ function draw(points) {
       line(word("diastolic"), "mmhg", colour("--deed"), word("mmhg"), [6, 4]),
       line(word("glucose"), "mmol", colour("--warn"), word("mmol")),
     ],
-    axes: [axis, { ...axis, scale: "mmhg", size: 44 }, { ...axis, scale: "mmol", side: 1, size: 36, grid: { show: false } }],
+    axes: [{ ...axis, values: days }, { ...axis, scale: "mmhg", size: 44 }, { ...axis, scale: "mmol", side: 1, size: 36, grid: { show: false } }],
     hooks: { draw: [limit] },
   }, [column("at"), column("systolic"), column("diastolic"), column("glucose")], box);
   document.querySelector("figure.trend")?.setAttribute("hidden", "");
@@ -44,6 +44,13 @@ function draw(points) {
     drawn.ctx.stroke();
     drawn.ctx.restore();
   }
+}
+
+// Dates as the reader writes them; within two days the time of day tells more.
+function days(_chart, moments) {
+  const isShort = moments.at(-1) - moments[0] < 2 * 86400;
+  const style = isShort ? { hour: "2-digit", minute: "2-digit" } : { day: "2-digit", month: "2-digit" };
+  return moments.map((at) => new Date(at * 1000).toLocaleString(document.documentElement.lang, style));
 }
 
 // The usual range stays the same from patient to patient, so that a doctor reads height at a glance.
