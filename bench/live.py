@@ -28,8 +28,7 @@ PAGES = {"clerk": ("/counter", 60), "doctor": ("/doctor", 100), "postman": ("/ro
 
 
 def figures() -> list[Figure]:
-    """Return `indication_to_doctor_ms` and `page_bytes_<role>` with `_again` for the second visit.
-    """
+    """Return `indication_to_doctor_ms` and `page_bytes_<role>` with `_again` for the second visit."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environment = {

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Integer, MetaData
 
 from telemed import schema
 from telemed.db import open_engine
@@ -14,13 +15,22 @@ from telemed.schema.tables import METADATA
 from tests import postgres
 
 
-def differences(url: str) -> list[object]:
+def differences(url: str, models: MetaData = METADATA) -> list[object]:
     schema.upgrade(url)
     engine = open_engine(url)
     with engine.connect() as connection:
-        found = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": False}), METADATA)
+        found = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), models)
     engine.dispose()
     return found
+
+
+def test_a_type_that_the_migrations_do_not_know_is_seen(tmp_path: Path) -> None:
+    changed = MetaData(naming_convention=METADATA.naming_convention)
+    for table in METADATA.sorted_tables:
+        table.to_metadata(changed)
+    changed.tables["audit"].c.reason.type = Integer()
+
+    assert "modify_type" in str(differences(f"sqlite:///{tmp_path / 'new.db'}", changed))
 
 
 def test_migrating_an_empty_file_gives_the_tables_of_the_models(tmp_path: Path) -> None:

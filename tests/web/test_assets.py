@@ -11,6 +11,7 @@ import pytest
 from telemed.bootstrap import ROOT, Application
 from telemed.web.assets import MARKED, address, build_mark
 
+IMPORT = re.compile(r"""^import "([^"]+)";|^(?:import|export) .* from "([^"]+)";|\bimport\("([^"]+)"\)""", re.MULTILINE)
 KEPT = "public, max-age=31536000, immutable"
 
 
@@ -66,3 +67,20 @@ def test_any_change_changes_the_scripts_address(tmp_path: Path, changed: str) ->
 
     assert build_mark(static) != before
     assert address(static, before, "js/lib/start.js") == f"/static/js/v-{before}/lib/start.js"
+
+
+def test_every_import_of_a_script_finds_its_file(application: Application) -> None:
+    """A relative one must stay among the scripts: a way out of a marked address leads nowhere."""
+    page = application.app.test_client().get("/sign-in").text
+    known = re.findall(r'"([a-z./-]+)":"', page)
+    assert {"socket.io-client", "idb", "lib/"} <= set(known)
+
+    scripts, lost = sorted((ROOT / "static" / "js").rglob("*.js")), []
+    for script in scripts:
+        for name in map("".join, IMPORT.findall(script.read_text(encoding="utf-8"))):
+            file = (script.parent / name).resolve()
+            is_ours = name.startswith(".") and file in scripts
+            if not (is_ours or name in known or name.startswith("lib/")):
+                lost.append(f"{script.name}: {name}")
+    assert len(scripts) > 30
+    assert lost == []

@@ -1,6 +1,6 @@
 // One Socket.IO connection per page. News carries ids only: after a gap the page reads its whole state again.
 
-import { io } from "../../vendor/socket.io.esm.min.js";
+import { io } from "socket.io-client";
 
 let line = null;
 
