@@ -223,6 +223,19 @@ class Journal:
             raise JournalBroken("a packet without its connection")
         return Connection(*found)
 
+    def earlier_offsets(self, connection: Connection) -> list[int]:
+        """Return how far this meter's clock was off at the connections since it last brought packets, that included.
+
+        A packet may have been stamped by the clock of any of them: the clock is set before the packets come.
+        """
+        before = "enrolment_id = :meter and opened_at < :at"
+        query = f"""select distinct offset_s from connection where {before} and offset_s is not null and opened_at >= (
+            select coalesce(max(opened_at), '') from connection as old where {before}
+            and exists (select 1 from packet where packet.connection_id = old.connection_id))"""
+        with self._told_plainly():
+            found = self.db.execute(query, {"meter": connection.enrolment_id, "at": connection.opened_at})
+            return [row[0] for row in found]
+
     def keep_packet(
         self, connection_id: str, ordinal: int, characteristic: str, raw: bytes, received_at: str, visit_id: str | None
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -24,7 +24,8 @@ FIRST_CREDIBLE_YEAR = 2020
 class Placed:
     """When a reading was taken, how we know, and what to tell about it.
 
-    `measured_at` is what the meter's own clock says, less its error; None when that error is not known.
+    `measured_at` is the earliest moment that the meter's own clock allows, less its error; None when that error is not
+    known.
     """
 
     effective_at: datetime | None
@@ -40,20 +41,24 @@ def place_in_time(
     received_at: datetime,
     asked_at: datetime | None,
     zone: tzinfo,
+    earlier_offsets_s: Collection[int] = (),
 ) -> Placed:
     """Return the moment of a reading; never a guessed one.
 
     `meter_time` has no zone, it is read as the branch's wall clock. `offset_s` is our clock minus the meter's, read at
-    the connection; it removes the meter's own error, whatever its cause.
+    the connection; it removes the meter's own error, whatever its cause. `earlier_offsets_s` are those of a clock that
+    was set since, by which the packet may have been stamped.
     """
     is_asked = asked_at is not None and timedelta(0) <= received_at - asked_at <= LIVE_WITHIN
     if meter_time is None:
         if is_asked and kind == BLOOD_PRESSURE:
             return Placed(received_at, "live")
         return Placed(None, "unknown", ("time_unknown",))
-    measured_at = meter_time.replace(tzinfo=zone).astimezone(UTC) + timedelta(seconds=offset_s or 0)
+    stamped_at = meter_time.replace(tzinfo=zone).astimezone(UTC)
+    measured_at = stamped_at + timedelta(seconds=offset_s or 0)
     reasons = ("clock_drift",) if offset_s is not None and abs(offset_s) > DRIFT_WORTH_A_MARK_S else ()
-    proven_at = measured_at if offset_s is not None else None
+    older = [moment for offset in earlier_offsets_s if (moment := stamped_at + timedelta(seconds=offset)) < received_at]
+    proven_at = min([measured_at, *older]) if offset_s is not None else None
     if is_asked and abs(received_at - measured_at) <= FRESH_WITHIN:
         return Placed(received_at, "live", reasons, proven_at)
     is_incredible = measured_at > received_at + FRESH_WITHIN or measured_at.year < FIRST_CREDIBLE_YEAR

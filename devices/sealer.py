@@ -75,7 +75,10 @@ class Sealer:
         visit = self.session.visit(packet.visit_id) if packet.visit_id else None
         expected = self.session.expected(visit.visit_id, kind) if visit else Expected(0, None)
         stamp = meter_time(kind, decoded)
-        placed = place_in_time(kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone)
+        placed = place_in_time(
+            kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone,
+            self.journal.earlier_offsets(connection),
+        )  # fmt: skip
         visit_id = visit.visit_id if visit and self.session.holds(visit, placed) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
         ordinal = expected.ordinal if visit_id else packet.no
