@@ -24,6 +24,7 @@ from telemed.services import Services
 from telemed.settings import Settings, from_environment
 from telemed.web.live import COOKIE
 from tests import cast, postgres
+from tests.line import line_emulator, lines  # noqa: F401  (fixtures)
 from tests.make import Hands
 
 
