@@ -76,6 +76,7 @@ LIVE: dict[type, tuple[Live, ...]] = {
     branches.LineMeasured: (Live("branch:changed", BRANCH),),
     booking.VisitBooked: (Live("day:changed", BRANCH),),
     booking.BookingCancelled: (Live("day:changed", BRANCH),),
+    booking.BookingMissed: (Live("day:changed", BRANCH),),
     booking.BookingMoved: (Live("day:changed", BRANCH),),
     checkup.VisitOpened: (Live("visit:changed", VISIT),),
     checkup.SymptomsAnswered: (Live("visit:changed", VISIT),),

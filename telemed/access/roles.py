@@ -58,6 +58,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "booking.book": {"clerk": "own_branch"},
     "booking.cancel": {"clerk": "own_branch", "patient": "own"},
     "booking.move": {"clerk": "own_branch"},
+    "booking.miss": {"clerk": "own_branch"},
     "booking.read_day": {"clerk": "own_branch"},
     "booking.read": {"clerk": "own_branch", "doctor": "care", "patient": "own"},
     "roster.read": {"doctor": "always", "coordinator": "own_region"},

@@ -50,6 +50,16 @@ class BookingCancelled:
 
 
 @dataclass(frozen=True)
+class BookingMissed:
+    """The patient did not come."""
+
+    booking_id: UUID
+    branch_id: UUID
+    doctor_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class BookingMoved:
     """A booking has a new time or doctor."""
 

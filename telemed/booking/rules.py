@@ -14,6 +14,7 @@ from uuid import UUID
 CELL_S = 300
 HOLD = timedelta(minutes=3)
 NOTICE = timedelta(minutes=10)
+SLOT_MINUTES = (10, 15, 20, 30)
 ATTEMPTS_MAX = 3
 STEPS: Mapping[str, frozenset[str]] = {
     "held": frozenset({"booked", "cancelled"}),

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
 from telemed.booking import rules
-from telemed.booking.events import BookingCancelled, BookingMoved, VisitBooked
+from telemed.booking.events import BookingCancelled, BookingMissed, BookingMoved, VisitBooked
 from telemed.booking.models import Booking, Doctor, Occupancy
 from telemed.booking.service_invitations import (
     InvitationView,
@@ -31,10 +31,13 @@ from telemed.booking.service_slots import (
     Slot,
     add_shift,
     doctors_now,
+    doctors_of_region,
     free_slots,
     is_open_for,
     places_of,
+    remove_shift,
     roster,
+    roster_zone,
     slot_end,
 )
 from telemed.branches import service as branches
@@ -47,6 +50,7 @@ from telemed.services import Services
 __all__ = [
     "RELATIONS",
     "DayEntry",
+    "Held",
     "InvitationView",
     "ShiftView",
     "Slot",
@@ -57,16 +61,21 @@ __all__ = [
     "cancel",
     "confirm",
     "day_list",
+    "doctors_of_region",
     "free_slots",
+    "held",
     "hold",
     "invitations",
     "invite",
     "mark_arrived",
     "mark_done",
+    "miss",
     "move",
     "next_bookings_of_patient",
     "release_expired_holds",
+    "remove_shift",
     "roster",
+    "roster_zone",
     "walk_in",
 ]  # fmt: skip
 
@@ -92,10 +101,32 @@ class Wish:
 
 def hold(
     services: Services, who: Principal, patient_id: UUID, branch_id: UUID, doctor_id: UUID, starts_at: datetime,
-    booking_id: UUID | None = None,
+    booking_id: UUID | None = None, invitation_id: UUID | None = None,
 ) -> UUID:  # fmt: skip
-    """Hold a slot for three minutes while the patient thinks."""
-    return _take(services, who, Wish(patient_id, branch_id, doctor_id, starts_at, status="held"), booking_id)
+    """Hold a slot for three minutes while the patient thinks. Raises as `book` does."""
+    wish = Wish(patient_id, branch_id, doctor_id, starts_at, status="held", invitation_id=invitation_id)
+    return _take(services, who, wish, booking_id)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A slot that is held for a patient. `left_s`: 0 when the three minutes are over."""
+
+    id: UUID
+    patient_id: UUID
+    doctor_name: str
+    starts_at: datetime
+    left_s: int
+    status: str
+
+
+def held(services: Services, who: Principal, booking_id: UUID) -> Held:
+    """Return a booking that waits for its confirmation, or is booked by now."""
+    with services.look(who, "booking.read", _subject(services, booking_id)) as tx:
+        row = tx.get_one(Booking, booking_id)
+        doctor = tx.get_one(Doctor, row.doctor_id)
+        left = (row.hold_until - services.clock()).total_seconds() if row.hold_until and row.status == "held" else 0
+        return Held(row.id, row.patient_id, doctor.display_name, row.starts_at, max(0, int(left)), row.status)
 
 
 def book(
@@ -291,6 +322,23 @@ def move(
         tx.flush()
         _occupy(services, tx, row)
         services.publish(tx, BookingMoved(row.id, row.branch_id, doctor_id, starts_at, services.clock()))
+
+
+def miss(services: Services, who: Principal, booking_id: UUID, version: int | None = None) -> None:
+    """Note that the patient did not come; the rest of the time is free again. "Patient is here" takes it back.
+    Raises Conflict("too_early") before the time has begun, or as `cancel` does.
+    """
+    with services.act(who, "booking.miss", _subject(services, booking_id)) as tx:
+        row = tx.get(Booking, booking_id, with_for_update=True)
+        if row is not None and row.status == "no_show":
+            return
+        row = _living(tx, booking_id, version)
+        if not rules.may_go(row.status, "no_show"):
+            raise Conflict("booking_over")
+        if row.starts_at > services.clock():
+            raise Conflict("too_early")
+        _free_cells(tx, row, "no_show", None)
+        services.publish(tx, BookingMissed(row.id, row.branch_id, row.doctor_id, services.clock()))
 
 
 def _living(tx: Session, booking_id: UUID, version: int | None = None, *, allow_cancelled: bool = False) -> Booking:

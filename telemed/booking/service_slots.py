@@ -8,14 +8,14 @@ from datetime import date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, not_, select
+from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Subject
 from telemed.booking import rules
 from telemed.booking.models import Booking, Doctor, Occupancy, Shift
 from telemed.branches import service as branches
-from telemed.branches.models import Branch, Corner, Kit
+from telemed.branches.models import Branch, Corner, Kit, Region
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.services import Services
@@ -47,21 +47,67 @@ def roster(services: Services, who: Principal) -> list[ShiftView]:
         return [ShiftView(s.id, d.display_name, s.starts_at, s.ends_at, s.slot_minutes) for s, d in rows]
 
 
+def doctors_of_region(services: Services, who: Principal) -> list[tuple[UUID, str]]:
+    """Return id and name of every doctor whom this coordinator may put on duty."""
+    with services.look(who, "roster.edit", Subject(region_id=who.region_id)) as tx:
+        doctors = tx.scalars(
+            select(Doctor).where(Doctor.region_id == who.region_id).order_by(Doctor.display_name)
+        )
+        return [(doctor.id, doctor.display_name) for doctor in doctors]
+
+
+def roster_zone(services: Services, who: Principal) -> str:
+    """Return the zone in which a region plans its hours."""
+    with services.look(who, "roster.read", Subject(region_id=who.region_id)) as tx:
+        region = tx.get(Region, who.region_id)
+        if region is None:
+            raise NotFound()
+        return region.zone
+
+
 def add_shift(
     services: Services, who: Principal, doctor_id: UUID, starts_at: datetime, ends_at: datetime, slot_minutes: int
 ) -> UUID:
-    """Put a doctor on duty. Raises Invalid."""
-    if not starts_at < ends_at <= starts_at + timedelta(hours=16) or slot_minutes not in (10, 15, 20, 30):
-        raise Invalid(fields={"starts_at": "period_invalid"})
+    """Put a doctor on duty. Raises Invalid, also for hours that overlap another shift of the same doctor."""
+    if not starts_at < ends_at <= starts_at + timedelta(hours=16):
+        raise Invalid(fields={"ends_at": "period_invalid"})
+    if slot_minutes not in rules.SLOT_MINUTES:
+        raise Invalid(fields={"slot_minutes": "required"})
+    if ends_at <= services.clock():
+        raise Invalid(fields={"starts_at": "in_the_past"})
     with services.act(who, "roster.edit", Subject(region_id=who.region_id)) as tx:
-        doctor = tx.get(Doctor, doctor_id)
+        doctor = tx.get(Doctor, doctor_id, with_for_update=True)
         if doctor is None or doctor.region_id != who.region_id:
             raise NotFound()
+        overlapping = select(Shift.id).where(
+            Shift.doctor_id == doctor_id, Shift.starts_at < ends_at, Shift.ends_at > starts_at
+        )
+        if tx.scalar(overlapping.limit(1)) is not None:
+            raise Invalid(fields={"starts_at": "shift_overlaps"})
         row = Shift(
             id=new_id(), doctor_id=doctor_id, starts_at=starts_at, ends_at=ends_at, slot_minutes=slot_minutes
         )  # fmt: skip
         tx.add(row)
         return row.id
+
+
+def remove_shift(services: Services, who: Principal, shift_id: UUID) -> None:
+    """Take a doctor off duty. Raises Conflict("shift_has_bookings", n=...) while patients are booked in these hours;
+    they must be moved or cancelled first. A shift that is gone already changes nothing.
+    """
+    with services.act(who, "roster.edit", Subject(region_id=who.region_id)) as tx:
+        row = tx.get(Shift, shift_id, with_for_update=True)
+        if row is None:
+            return
+        if tx.get_one(Doctor, row.doctor_id).region_id != who.region_id:
+            raise NotFound()
+        booked = select(func.count()).where(
+            Booking.doctor_id == row.doctor_id, Booking.status.in_(rules.LIVING),
+            Booking.starts_at < row.ends_at, Booking.ends_at > row.starts_at,
+        )  # fmt: skip
+        if count := tx.scalar(booked):
+            raise Conflict("shift_has_bookings", n=count)
+        tx.delete(row)
 
 
 # --- free slots ---------------------------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import SelectField
+from wtforms.validators import Regexp
 
 from telemed.booking import rules, service
 from telemed.branches import service as branches
@@ -15,11 +18,12 @@ from telemed.clock import iso, parse_iso
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id, parse_id
 from telemed.patients import service as patients
-from telemed.web import words
+from telemed.web import forms, words
 from telemed.web.guard import guard, services, who
 
 pages = Blueprint("booking", __name__)
 DAYS_AROUND = timedelta(days=3660)
+HOUR = re.compile(r"([01]?\d|2[0-3])[:.]([0-5]\d)$")
 
 
 @pages.get("/invitations")
@@ -82,6 +86,68 @@ def book() -> ResponseReturnValue:
     return redirect(url_for("booking.day", date=starts_at.astimezone(_zone()).date().isoformat()))
 
 
+@pages.post("/booking/hold")
+@guard("booking.book")
+def hold() -> ResponseReturnValue:
+    """Hold a slot for three minutes, so that nobody takes it while the patient thinks."""
+    patient_id, doctor_id, starts_at = _id("patient_id"), _id("doctor_id"), _moment("starts_at")
+    try:
+        booking_id = service.hold(
+            services(), who(), patient_id, _branch_id(), doctor_id, starts_at,
+            parse_id(request.form.get("booking_id")), parse_id(request.form.get("invitation_id")),
+        )  # fmt: skip
+    except (Conflict, Invalid) as error:
+        code = error.code if isinstance(error, Conflict) else next(iter(error.fields.values()), error.code)
+        return _slots_page(patient_id, code), error.status
+    return redirect(url_for("booking.held", booking_id=booking_id))
+
+
+@pages.get("/booking/<uuid:booking_id>/held")
+@guard("booking.read")
+def held(booking_id: UUID) -> ResponseReturnValue:
+    """Show the slot that is held, with the time that is left to say yes."""
+    words.use_zone(_zone().key)
+    slot = service.held(services(), who(), booking_id)
+    patient = patients.patient_card(services(), who(), slot.patient_id)
+    return render_template("booking/held.html", slot=slot, patient=patient)
+
+
+@pages.post("/booking/<uuid:booking_id>/confirm")
+@guard("booking.book")
+def confirm(booking_id: UUID) -> ResponseReturnValue:
+    """Book the held slot; when its three minutes are over, show the next free times."""
+    slot = service.held(services(), who(), booking_id)
+    try:
+        service.confirm(services(), who(), booking_id)
+    except Conflict:
+        return _slots_page(slot.patient_id, "hold_expired"), 409
+    flash("The time is booked.", "success")
+    return redirect(url_for("booking.day", date=slot.starts_at.astimezone(_zone()).date().isoformat()))
+
+
+@pages.post("/booking/<uuid:booking_id>/release")
+@guard("booking.cancel")
+def release(booking_id: UUID) -> ResponseReturnValue:
+    """Give a held slot back and show the free times again."""
+    slot = service.held(services(), who(), booking_id)
+    try:
+        service.cancel(services(), who(), booking_id)
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+    return redirect(url_for("booking.slots", patient_id=slot.patient_id))
+
+
+@pages.post("/booking/<uuid:booking_id>/miss")
+@guard("booking.miss")
+def miss(booking_id: UUID) -> ResponseReturnValue:
+    """Note that the patient did not come."""
+    try:
+        service.miss(services(), who(), booking_id, _version())
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+    return redirect(url_for("booking.day"))
+
+
 @pages.post("/booking/<uuid:booking_id>/cancel")
 @guard("booking.cancel")
 def cancel(booking_id: UUID) -> ResponseReturnValue:
@@ -102,15 +168,92 @@ def day() -> ResponseReturnValue:
     entries = service.day_list(services(), who(), _branch_id(), chosen)
     words.use_zone(_zone().key)
     return render_template(
-        "booking/day.html", entries=entries, day=chosen, before=chosen - timedelta(days=1), after=chosen + timedelta(days=1)
+        "booking/day.html", entries=entries, day=chosen, now=services().clock(), before=chosen - timedelta(days=1),
+        after=chosen + timedelta(days=1),
     )  # fmt: skip
 
 
 @pages.get("/roster")
 @guard("roster.read")
 def roster() -> ResponseReturnValue:
-    """Show the coming shifts."""
-    return render_template("booking/roster.html", shifts=service.roster(services(), who()))
+    """Show the coming shifts; a coordinator plans them here."""
+    return _roster_page(_shift_form())
+
+
+@pages.post("/roster")
+@guard("roster.edit")
+def add_shift() -> ResponseReturnValue:
+    """Put a doctor on duty; a refused form keeps its words."""
+    form = _shift_form()
+    if form is None or not form.validate():
+        return _roster_page(form), 422
+    zone = ZoneInfo(service.roster_zone(services(), who()))
+    starts_at, ends_at = form.period(zone)
+    try:
+        service.add_shift(
+            services(), who(), UUID(form.doctor_id.data), starts_at, ends_at, int(form.slot_minutes.data)
+        )  # fmt: skip
+    except Invalid as error:
+        form.take(error)
+        return _roster_page(form), 422
+    flash("The shift is planned.", "success")
+    return redirect(url_for("booking.roster"))
+
+
+@pages.post("/roster/<uuid:shift_id>/remove")
+@guard("roster.edit")
+def remove_shift(shift_id: UUID) -> ResponseReturnValue:
+    """Take a doctor off duty, unless patients are booked."""
+    try:
+        service.remove_shift(services(), who(), shift_id)
+        flash("The shift is removed.", "success")
+    except Conflict as error:
+        flash(words.say_code(error.code, **error.facts), "warn")
+    return redirect(url_for("booking.roster"))
+
+
+class ShiftForm(forms.PageForm):
+    """A doctor's hours on one day, in the region's time."""
+
+    doctor_id = SelectField("Doctor", validators=[forms.required()])
+    day = forms.DayField("Day", forms.required())
+    starts_at = forms.TextField("From", forms.required(), Regexp(HOUR, message="not_an_hour"))
+    ends_at = forms.TextField("To", forms.required(), Regexp(HOUR, message="not_an_hour"))
+    slot_minutes = SelectField("Minutes a patient", choices=[(str(n), str(n)) for n in rules.SLOT_MINUTES], default="15")
+
+    def validate_day(self, field: forms.DayField) -> None:
+        """Refuse years that nobody plans for."""
+        if field.data is not None and not 2000 <= field.data.year <= 2200:
+            raise forms.stop("not_a_date")
+
+    def period(self, zone: ZoneInfo) -> tuple[datetime, datetime]:
+        """Return begin and end in UTC; an end before the begin is one of the next day."""
+        begins, ends = _hour(self.starts_at.data), _hour(self.ends_at.data)
+        last_day = self.day.data + timedelta(days=int(ends <= begins))
+        return (
+            datetime.combine(self.day.data, begins, zone).astimezone(UTC),
+            datetime.combine(last_day, ends, zone).astimezone(UTC),
+        )
+
+
+def _hour(text: str) -> time:
+    return time.fromisoformat(text.replace(".", ":").zfill(5))
+
+
+def _shift_form() -> ShiftForm | None:
+    """Return the form for who may plan, else None."""
+    if who().role != "coordinator":
+        return None
+    form = ShiftForm()
+    form.doctor_id.choices = [("", words.say("Not chosen"))] + [
+        (str(id), name) for id, name in service.doctors_of_region(services(), who())
+    ]
+    return form
+
+
+def _roster_page(form: ShiftForm | None) -> str:
+    words.use_zone(service.roster_zone(services(), who()))
+    return render_template("booking/roster.html", shifts=service.roster(services(), who()), form=form)
 
 
 def _slots_page(patient_id: UUID, code: str | None = None) -> str:

@@ -402,12 +402,47 @@ def test_the_coordinator_plans_the_regions_doctors(services):
     assert refusal(Forbidden, service.add_shift, services, ANNA, cast.VERA.id, begins, ends, 20)
 
 
-@pytest.mark.parametrize(("hours", "minutes"), [(0, 15), (-1, 15), (17, 15), (4, 7)])
-def test_a_shift_that_makes_no_sense_is_refused(services, hours, minutes):
+@pytest.mark.parametrize(
+    ("hours", "minutes", "code"),
+    [(0, 15, "period_invalid"), (-1, 15, "period_invalid"), (17, 15, "period_invalid"), (4, 7, "required")],
+)
+def test_a_shift_that_makes_no_sense_is_refused(services, hours, minutes, code):
     ends = cast.NOON + timedelta(hours=hours)
     work = (service.add_shift, services, cast.GALINA.who, cast.VERA.id, cast.NOON, ends, minutes)
 
-    assert refusal(Invalid, *work) == "period_invalid"
+    assert refusal(Invalid, *work) == code
+
+
+def test_a_shift_over_another_one_of_the_doctor_is_refused(services):
+    hours = (cast.NOON + timedelta(hours=7), cast.NOON + timedelta(hours=9))
+
+    assert refusal(Invalid, service.add_shift, services, cast.GALINA.who, cast.VERA.id, *hours, 15) == "shift_overlaps"
+
+
+def test_a_shift_is_removed_only_when_nobody_is_booked_in_it(services):
+    booking_id = book(services)
+    (shift,) = service.roster(services, cast.GALINA.who)
+    assert refusal(Conflict, service.remove_shift, services, cast.GALINA.who, shift.id) == "shift_has_bookings"
+    assert refusal(NotFound, service.remove_shift, services, cast.KIRA.who, shift.id)
+
+    service.cancel(services, ANNA, booking_id)
+    service.remove_shift(services, cast.GALINA.who, shift.id)
+    service.remove_shift(services, cast.GALINA.who, shift.id)
+    assert service.roster(services, cast.GALINA.who) == []
+
+
+def test_who_did_not_come_frees_the_time_and_may_still_come(services, clock):
+    booking_id = book(services)
+    assert refusal(Conflict, service.miss, services, ANNA, booking_id) == "too_early"
+    clock.forward(minutes=40)
+    service.miss(services, ANNA, booking_id)
+    service.miss(services, ANNA, booking_id)
+    assert [entry.status for entry in service.day_list(services, ANNA, cast.OZERKI)] == ["no_show"]
+    with services.db.write() as tx:
+        assert tx.scalars(select(Occupancy).where(Occupancy.booking_id == booking_id)).all() == []
+        service.mark_arrived(services, tx, booking_id)
+
+    assert [entry.status for entry in service.day_list(services, ANNA, cast.OZERKI)] == ["arrived"]
 
 
 def test_a_visit_that_ends_early_frees_the_doctor_for_the_next_patient(

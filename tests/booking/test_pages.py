@@ -33,11 +33,14 @@ def test_a_clerk_books_a_time_that_the_page_offers(services, anna):
     page = anna.get(f"/booking/slots?patient_id={cast.MARIA.id}")
     first = page.text.split('class="slot-list"')[1].split("</form>")[0]
     offered = dict(re.findall(r'name="([a-z_]+)" value="([^"]*)"', first))
-    answer = anna.post("/booking", data=offered)
+    held = anna.post("/booking/hold", data=offered).location
+    assert "The time is held for the patient." in anna.get(held).text
+    answer = anna.post(held.replace("/held", "/confirm"))
 
     assert answer.location == "/day?date=2026-11-23"
     assert "Ёлкина" in anna.get(answer.location).text
-    assert anna.post("/booking", data=offered).status_code == 302, "the same form twice is no mistake"
+    assert anna.post("/booking/hold", data=offered).status_code == 302, "the same form twice is no mistake"
+    assert anna.post(held.replace("/held", "/confirm")).status_code == 302
     assert len(service.day_list(services, cast.ANNA.who, cast.OZERKI)) == 1
 
 
@@ -175,3 +178,50 @@ def test_empty_pages_say_what_to_do(sign_in, lang):
     assert "/invitations" in anna.get("/day?date=2026-12-24").text.split("<main")[1]
     assert "/patients" in anna.get("/invitations").text.split("<main")[1]
     assert galina.get("/roster").status_code == 200
+
+
+def test_a_hold_that_is_over_says_so_and_offers_the_next_times(anna, clock):
+    held = anna.post("/booking/hold", data=form()).location
+    clock.forward(minutes=4)
+    late = anna.post(held.replace("/held", "/confirm"))
+
+    assert "another time" in anna.get(held).text.lower() or "free times" in anna.get(held).text.lower()
+    assert late.status_code == 409
+    assert 'class="slot-list"' in late.text
+
+
+def test_a_held_time_is_given_back(services, anna):
+    held = anna.post("/booking/hold", data=form()).location
+    anna.post(held.replace("/held", "/release"))
+
+    assert service.day_list(services, cast.ANNA.who, cast.OZERKI) == []
+
+
+def test_a_coordinator_plans_and_removes_a_shift(services, sign_in):
+    galina = sign_in(cast.GALINA)
+    typed = {"doctor_id": cast.VERA.id, "day": "01.12.2026", "starts_at": "8:30", "ends_at": "12.00", "slot_minutes": 20}
+    assert galina.post("/roster", data=typed).status_code == 302
+    planned = service.roster(services, cast.GALINA.who)[-1]
+    assert iso(planned.starts_at) == "2026-12-01T05:30:00.000Z", "hours are the region's"
+
+    galina.post(f"/roster/{planned.id}/remove")
+    assert planned.id not in {shift.id for shift in service.roster(services, cast.GALINA.who)}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [({"starts_at": "25:00"}, "A time like 08:30"), ({"day": "31.02.2026"}, "date"), ({"doctor_id": ""}, "Doctor"),
+     ({"day": "01.01.0001"}, "date"), ({"slot_minutes": "999999999999"}, "Minutes"), ({"day": "23.11.2026"}, "already")],
+)  # fmt: skip
+def test_a_wrong_shift_comes_back_with_its_words(sign_in, more, words):
+    typed = {"doctor_id": cast.VERA.id, "day": "02.12.2026", "starts_at": "15:30", "ends_at": "18:00", "slot_minutes": 15}
+    page = sign_in(cast.GALINA).post("/roster", data={**typed, **more})
+
+    assert page.status_code == 422
+    assert words in page.text.split("error-summary")[1].split("</div>")[0]
+    assert 'value="18:00"' in page.text
+
+
+def test_nobody_else_plans(anna, sign_in):
+    for client in (anna, sign_in(cast.VERA)):
+        assert client.post("/roster", data={}).status_code == 403

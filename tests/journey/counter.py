@@ -87,8 +87,9 @@ async def book(scene: Scene) -> str:
     clerk = await scene.person("clerk")
     page = await clerk.open("/invitations")
     slots = await clerk.open(page.link(rf"/booking/slots\?patient_id={scene.ids['patient']}&"))
-    form = slots.form("/booking")
-    page = await clerk.submit(form, slots)
+    form = slots.form("/booking/hold")
+    held = await clerk.submit(form, slots)
+    page = await clerk.submit(held.form(rf"/booking/{UUID}/confirm"), held)
     page.shows(known(scene).full_name)
     scene.ids["day"] = page.path
     return f"at {form.fields['starts_at'][0]}"
