@@ -17,13 +17,15 @@ from pathlib import Path
 import httpx
 
 from devices import uplink, wire
-from devices.collector import SIMULATED_PATIENCE, Collector, first_of
+from devices.collector import SIMULATED_PATIENCE, Collector
 from devices.collector import Patience as RadioPatience
 from devices.identity import Identity
+from devices.inbox import first_of
 from devices.journal import Journal, JournalFull
 from devices.meters import EnrolledMeters
 from devices.orders import Orders
 from devices.outbox import KEEP_DAYS, Outbox
+from devices.pairing import Enrolments
 from devices.sealer import Sealer
 from devices.session import Session
 from devices.transport import Radio, RadioError
@@ -40,6 +42,7 @@ CLOCK_WRONG_ABOVE_S = 120
 ENOUGH_ROOM_BYTES = 50_000_000
 SIMULATE_WITHIN_S = 5.0
 FIRST_POLL_S = 2.0
+POLL_WHILE_ENROLLING_S = 1.0
 
 OpenRadio = Callable[[], AbstractAsyncContextManager[Radio]]
 
@@ -90,14 +93,15 @@ class Agent:
             journal.remember("epoch", identity.epoch)
         self.session = Session(journal, self.outbox)
         self.meters = EnrolledMeters(journal)
-        self.orders = Orders(journal, identity, self.session, self.meters, now, simulate)
+        self.enrolments = Enrolments(journal)
+        self.orders = Orders(journal, identity, self.session, self.meters, self.enrolments, now, simulate)
         self.has_packets = asyncio.Event()
         self.has_packets.set()  # a killed process may have left some
         source = "simulated" if is_simulated else "gateway"
         self.sealer = Sealer(journal, self.outbox, self.session, self.orders.ingest_key, source, zone)
         patience = radio_patience or (SIMULATED_PATIENCE if is_simulated else RadioPatience())
         self.collector = Collector(
-            journal, self.meters, self.session, self.has_packets.set, now, zone, is_simulated, patience
+            journal, self.meters, self.enrolments, self.session, self.has_packets.set, now, zone, is_simulated, patience
         )
         self._open_radio = open_radio
         self._now = now
@@ -128,7 +132,8 @@ class Agent:
         for status in (self.collector.status, self._line_status, self._clock_status):
             if status != "ok":
                 return status
-        return "ok"
+        is_lost = any(self.enrolments.waits_for_operator(meter.enrolment_id) for meter in self.meters.all())
+        return "pair_again" if is_lost else "ok"
 
     async def read_meters(self) -> None:
         """Keep a radio open and fetch from meters; come back when the radio went away."""
@@ -226,7 +231,9 @@ class Agent:
             except (uplink.Offline, uplink.Refused, JournalFull) as error:
                 log.info("no heartbeat: %s", error)
                 wait_s = patience.next_s()
-            await asyncio.sleep(wait_s)
+            if self.enrolments.is_any_open():  # a passkey must be typed within half a minute
+                wait_s = min(wait_s, POLL_WHILE_ENROLLING_S)
+            await first_of(self.enrolments.changed, within_s=wait_s)
 
     async def beat_once(self) -> float:
         """Send one heartbeat, execute its orders, and return the wait until the next."""
@@ -235,6 +242,7 @@ class Agent:
         number = self._beat = max(self._beat + 1, int(self._now().timestamp()))
         with contextlib.suppress(JournalFull):  # the server must hear that the disk is full
             self.journal.remember("beat", str(number))
+        self.enrolments.changed.clear()
         answer = await self.server.heartbeat(self._heartbeat(number))
         if self._line_status in ("gateway_unknown", "gateway_revoked", "signature_wrong"):
             self._line_status = "ok"
@@ -258,7 +266,10 @@ class Agent:
             "radio": "simulated" if self.is_simulated else "system",
             "status": self.status(),
             "version": VERSION,
-            "meters": [meter.as_heartbeat() for meter in self.meters.all()],
+            "meters": [
+                meter.as_heartbeat() | self.enrolments.report(meter.enrolment_id, is_known=meter.is_known)
+                for meter in self.meters.all()
+            ],
             "journal": {"undecodable": self.journal.undecodable(), "stored": self.outbox.stored()},
         }
 

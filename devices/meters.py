@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,11 @@ class Meter:
             "drift_s": self.drift_s,
             "last_seen_at": self.last_seen_at,
         }
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the meter was reached at least once."""
+        return self.last_seen_at is not None
 
 
 @dataclass(frozen=True)
@@ -91,18 +96,21 @@ class EnrolledMeters:
         with self.journal.transaction() as db:
             db.execute("update meter set forgotten_at = ? where enrolment_id = ?", (wire.iso(now), enrolment_id))
 
-    def recognise(self, address: str, name: str, services: Collection[str], by_kind: bool) -> Meter | None:
+    def recognise(
+        self, address: str, name: str, services: Collection[str], by_kind: bool, is_sought: Callable[[str], bool]
+    ) -> Meter | None:
         """Return the enrolled meter behind an advertisement, or None.
 
         `by_kind` lets the first meter of a kind be taken whatever its name: right for simulated meters only, since a
-        real neighbour's meter would be taken as well.
+        real neighbour's meter would be taken as well. A meter for which `is_sought` (it is being enrolled again) may
+        have another address than before.
         """
         kinds = {KIND_OF_SERVICE[service] for service in services if service in KIND_OF_SERVICE}
         candidates = [meter for meter in self.all() if meter.kind in kinds]
         for meter in candidates:
             if meter.address == address:
                 return meter
-        unbound = [meter for meter in candidates if meter.address is None]
+        unbound = [meter for meter in candidates if meter.address is None or is_sought(meter.enrolment_id)]
         for meter in unbound:
             if name and name.casefold().startswith(meter.name.casefold()):
                 return meter

@@ -11,6 +11,7 @@ from devices import wire
 from devices.identity import Identity
 from devices.journal import Journal, JournalFull
 from devices.meters import SERVICE_OF_KIND, EnrolledMeters
+from devices.pairing import Enrolments
 from devices.session import Session
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Orders:
         identity: Identity,
         session: Session,
         meters: EnrolledMeters,
+        enrolments: Enrolments,
         now: Callable[[], datetime],
         simulate: Simulate | None = None,
     ) -> None:
@@ -34,6 +36,7 @@ class Orders:
         self.identity = identity
         self.session = session
         self.meters = meters
+        self.enrolments = enrolments
         self._now = now
         self._simulate = simulate
 
@@ -92,7 +95,13 @@ class Orders:
         )
 
     def _enrol_meter(self, facts: dict[str, object]) -> None:
-        self.meters.enrol(wire.text(facts, "enrolment_id"), _meter_kind(facts), wire.text(facts, "name"), self._now())
+        enrolment_id = wire.text(facts, "enrolment_id")
+        self.meters.enrol(enrolment_id, _meter_kind(facts), wire.text(facts, "name"), self._now())
+        passkey = facts.get("passkey")
+        self.enrolments.begin(enrolment_id, passkey if isinstance(passkey, str) else None)
+
+    def _passkey(self, facts: dict[str, object]) -> None:
+        self.enrolments.give_passkey(wire.text(facts, "enrolment_id"), wire.text(facts, "passkey"))
 
     def _forget_meter(self, facts: dict[str, object]) -> None:
         self.meters.forget(wire.text(facts, "enrolment_id"), self._now())
@@ -115,6 +124,7 @@ STEPS: dict[str, Callable[[Orders, dict[str, object]], None]] = {
     "close_visit": Orders._close_visit,
     "take_series": Orders._take_series,
     "enrol_meter": Orders._enrol_meter,
+    "passkey": Orders._passkey,
     "forget_meter": Orders._forget_meter,
     "ruleset": Orders._ruleset,
     "ingest_key": Orders._ingest_key,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from devices.simulator.models import ValuesRefused
+from devices.simulator.models import FAULTS, ValuesRefused
 from devices.simulator.rig import Rig
 
 MAX_BODY_BYTES = 10_000
@@ -21,7 +21,7 @@ class Buttons:
 
     async def status(self, request: web.Request) -> web.Response:
         """Tell what each meter is doing."""
-        return web.json_response({"meters": self.rig.status()})
+        return web.json_response({"meters": self.rig.status(), "faults": faults_table()})
 
     async def measure(self, request: web.Request) -> web.Response:
         """Take one measurement; the answer says what the display shows."""
@@ -35,6 +35,11 @@ class Buttons:
         except ValueError:
             return web.json_response({"error": "not_json"}, status=400)
         return web.json_response({"meter": meter, "values": shown, "fault": fault})
+
+
+def faults_table() -> list[dict[str, object]]:
+    """Return every fault with the meters that can have it."""
+    return [{"name": name, "meters": list(kinds), "what": what} for name, (kinds, what) in FAULTS.items()]
 
 
 def _read(document: object) -> tuple[str, Mapping[str, float] | None, str | None]:

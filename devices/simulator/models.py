@@ -8,22 +8,58 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-# Faults that a measurement can be taken with.
-VANISH = "vanish"  # the link breaks after the first packet; the meter sends it again at the next connection
-WRONG_CLOCK = "wrong_clock"  # the meter's clock is three hours slow
-HI = "hi"  # beyond the measuring range: glucose shows HI, the pressure meter gives up with no number
-IRREGULAR = "irregular"  # irregular pulse seen (pressure)
-CONTROL_SOLUTION = "control_solution"  # not blood at all (glucose)
-OLD_MEMORY = "old_memory"  # three results of yesterday come along
-PRESSURE_FAULTS = (VANISH, WRONG_CLOCK, HI, IRREGULAR, OLD_MEMORY)
-GLUCOSE_FAULTS = (VANISH, WRONG_CLOCK, HI, CONTROL_SOLUTION, OLD_MEMORY)
+# Faults that a measurement can be taken with. The one table of them; tests/contract/simulated-faults.json is its copy
+# for the server's pages.
+VANISH, WRONG_CLOCK, HI, LO, IRREGULAR = "vanish", "wrong_clock", "hi", "lo", "irregular"
+MOVEMENT, LOOSE_CUFF, CONTROL_SOLUTION, KETONE = "movement", "loose_cuff", "control_solution", "ketone"
+OLD_MEMORY, REVERSED, PASSKEY, LOST_BOND = "old_memory", "reversed_numbering", "passkey", "lost_bond"
+BOTH, PRESSURE_ONLY, GLUCOSE_ONLY = ("blood_pressure", "glucose"), ("blood_pressure",), ("glucose",)
+FAULTS: dict[str, tuple[tuple[str, ...], str]] = {
+    VANISH: (BOTH, "the link breaks after the first packet; the meter sends it again at the next connection"),
+    WRONG_CLOCK: (BOTH, "the meter's clock is three hours slow"),
+    HI: (BOTH, "above the measuring range: glucose shows HI, the pressure meter gives up with no number"),
+    LO: (GLUCOSE_ONLY, "below the measuring range"),
+    IRREGULAR: (PRESSURE_ONLY, "irregular pulse seen"),
+    MOVEMENT: (PRESSURE_ONLY, "the patient moved"),
+    LOOSE_CUFF: (PRESSURE_ONLY, "the cuff sat loosely"),
+    CONTROL_SOLUTION: (GLUCOSE_ONLY, "not blood at all"),
+    KETONE: (GLUCOSE_ONLY, "a ketone strip in a meter like the CareSens Dual"),
+    OLD_MEMORY: (BOTH, "three results of another patient, of yesterday, come along"),
+    REVERSED: (GLUCOSE_ONLY, "another meter, like the TaiDoc TD-4279: its newest record has number 0"),
+    PASSKEY: (BOTH, "the meter has forgotten us and wants the passkey that it shows, 123456, to pair again"),
+    LOST_BOND: (BOTH, "the meter has forgotten us and pairs again without a passkey"),
+}
+SHOWN_PASSKEY = 123456
+
+
+def faults_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the faults that a meter of this kind can have."""
+    return tuple(name for name, (kinds, _) in FAULTS.items() if kind in kinds)
+
+
+@dataclass(frozen=True)
+class Persona:
+    """Which meter the simulated one resembles in what it says about itself and in its quirks."""
+
+    manufacturer: str
+    model: str
+    is_reversed: bool = False
+
+
+PLAIN_PRESSURE = Persona("Simulated", "SIM-BP")
+PLAIN_GLUCOSE = Persona("Simulated", "SIM-GL")
+LIKE_TAIDOC = Persona("TaiDoc", "TD-4279 SIM", is_reversed=True)
+LIKE_CARESENS = Persona("i-SENS", "CareSens Dual SIM")
+KETONE_MEAL = 6
 
 SAME_PERSON = timedelta(minutes=15)
 CLOCK_ERROR = timedelta(hours=-3)
 OLD_AGES = (timedelta(days=1, hours=2), timedelta(days=1, hours=1), timedelta(days=1))
 
 NOT_A_NUMBER = 0x07FF
-PLUS_INFINITY = 0x07FE
+PLUS_INFINITY, MINUS_INFINITY = 0x07FE, 0x0802
+TOO_HIGH, TOO_LOW = 0x20, 0x40
+MOVED, LOOSE, UNEVEN = 0x01, 0x02, 0x04
 
 # Record access control point: what the collector may ask, and the answers.
 REPORT, ABORT, NUMBER, NUMBER_ANSWER, ANSWER = 1, 3, 4, 5, 6
@@ -86,7 +122,7 @@ class Pressure:
     diastolic: int
     pulse: int
     taken_at: datetime
-    irregular: bool = False
+    status: int = 0
 
     def packet(self) -> bytes:
         """Return the 0x2A35 bytes: mmHg, time, pulse, user 1, status."""
@@ -95,15 +131,15 @@ class Pressure:
         else:
             mean = self.diastolic + (self.systolic - self.diastolic) // 3
             pressures = sfloat(self.systolic) + sfloat(self.diastolic) + sfloat(mean)
-        status = struct.pack("<H", 0x04 if self.irregular else 0)
-        return b"\x1e" + pressures + date_time(self.taken_at) + sfloat(self.pulse) + b"\x01" + status
+        tail = b"\x01" + struct.pack("<H", self.status)
+        return b"\x1e" + pressures + date_time(self.taken_at) + sfloat(self.pulse) + tail
 
 
 class PressureModel:
     """The pressure meter: keeps what nobody confirmed, forgets the rest."""
 
     kind = "blood_pressure"
-    faults = PRESSURE_FAULTS
+    persona = PLAIN_PRESSURE
 
     def __init__(self, clock: MeterClock, chance: random.Random) -> None:
         self.clock = clock
@@ -113,7 +149,7 @@ class PressureModel:
 
     def take(self, values: Mapping[str, float] | None, fault: str | None) -> dict[str, float]:
         """Measure: given values, or plausible ones. Returns what the display shows. Raises ValuesRefused."""
-        _check(fault, self.faults)
+        _check(fault, self.kind)
         shown = self._values(values)
         if fault == WRONG_CLOCK:
             self.clock.error = CLOCK_ERROR
@@ -121,8 +157,8 @@ class PressureModel:
         if fault == OLD_MEMORY:
             self.memory += [Pressure(118 + number, 76, 66, now - age) for number, age in enumerate(OLD_AGES)]
         systolic = None if fault == HI else int(shown["systolic"])
-        taken = Pressure(systolic, int(shown["diastolic"]), int(shown["pulse"]), now, fault == IRREGULAR)
-        self.memory.append(taken)
+        status = {IRREGULAR: UNEVEN, MOVEMENT: MOVED, LOOSE_CUFF: LOOSE}.get(fault or "", 0)
+        self.memory.append(Pressure(systolic, int(shown["diastolic"]), int(shown["pulse"]), now, status))
         return {} if fault == HI else shown
 
     def _values(self, values: Mapping[str, float] | None) -> dict[str, float]:
@@ -136,7 +172,6 @@ class PressureModel:
             raise ValuesRefused("the pressure meter shows 1 to 300")
         return {name: int(value) for name, value in shown.items()}
 
-
     def _plausible(self) -> int:
         """Return an upper pressure; within a quarter of an hour it is the same person's, who does not jump by 30."""
         now, (last, taken_at) = self.clock.now(), self._last
@@ -148,59 +183,77 @@ class PressureModel:
 
 @dataclass(frozen=True)
 class Glucose:
-    """One stored record of the glucose meter; `mmol_per_l` None is HI."""
+    """One stored record of the glucose meter; `beyond` is the fault HI or LO when there is no number."""
 
     number: int
-    mmol_per_l: float | None
+    mmol_per_l: float
     taken_at: datetime
+    beyond: str | None = None
     is_control: bool = False
     meal: int | None = None
 
-    def measurement(self) -> bytes:
-        """Return the 0x2A18 bytes: offset 0, mol/L, type and location, status."""
+    def measurement(self, number: int) -> bytes:
+        """Return the 0x2A18 bytes under a sequence number: offset 0, mol/L, type and location, status."""
         flags = 0x0F | (0x10 if self.meal is not None else 0)
-        if self.mmol_per_l is None:
-            concentration, status = struct.pack("<H", PLUS_INFINITY), 0x20
-        else:
-            concentration, status = sfloat(round(self.mmol_per_l * 10), -4), 0
+        special = {HI: (PLUS_INFINITY, TOO_HIGH), LO: (MINUS_INFINITY, TOO_LOW)}.get(self.beyond or "")
+        concentration = struct.pack("<H", special[0]) if special else sfloat(round(self.mmol_per_l * 10), -4)
         sample = 0x4A if self.is_control else 0x11  # control solution; else capillary whole blood from a finger
-        head = struct.pack("<BH", flags, self.number) + date_time(self.taken_at) + struct.pack("<h", 0)
-        return head + concentration + bytes([sample]) + struct.pack("<H", status)
+        head = struct.pack("<BH", flags, number) + date_time(self.taken_at) + struct.pack("<h", 0)
+        return head + concentration + bytes([sample]) + struct.pack("<H", special[1] if special else 0)
 
-    def context(self) -> bytes | None:
+    def context(self, number: int) -> bytes | None:
         """Return the 0x2A34 bytes, when a meal was marked."""
-        return None if self.meal is None else struct.pack("<BHB", 0x02, self.number, self.meal)
+        return None if self.meal is None else struct.pack("<BHB", 0x02, number, self.meal)
 
 
 class GlucoseModel:
     """The glucose meter: keeps every record and reports on request."""
 
     kind = "glucose"
-    faults = GLUCOSE_FAULTS
 
     def __init__(self, clock: MeterClock, chance: random.Random) -> None:
         self.clock = clock
         self._chance = chance
         self.memory: list[Glucose] = []
+        self.persona = PLAIN_GLUCOSE
 
     def take(self, values: Mapping[str, float] | None, fault: str | None) -> dict[str, float]:
         """Measure: given values, or plausible ones. Returns what the display shows. Raises ValuesRefused."""
-        _check(fault, self.faults)
+        _check(fault, self.kind)
         shown = self._values(values)
         if fault == WRONG_CLOCK:
             self.clock.error = CLOCK_ERROR
         now = self.clock.stamp()
+        self._resemble(fault)
         if fault == OLD_MEMORY:
             for age in OLD_AGES:
                 self._keep(5.1, now - age)
-        self._keep(None if fault == HI else shown["mmol_per_l"], now, fault == CONTROL_SOLUTION, shown.get("meal"))
-        return {} if fault == HI else shown
+        meal = KETONE_MEAL if fault == KETONE else shown.get("meal")
+        beyond = fault if fault in (HI, LO) else None
+        self._keep(shown["mmol_per_l"], now, beyond, fault == CONTROL_SOLUTION, meal)
+        return {} if beyond else shown
+
+    def _resemble(self, fault: str | None) -> None:
+        """Become another meter for a fault that only this one has; where the numbering changes the memory is empty."""
+        persona = {REVERSED: LIKE_TAIDOC, KETONE: LIKE_CARESENS}.get(fault or "", self.persona)
+        if persona.is_reversed != self.persona.is_reversed:
+            self.memory.clear()
+        self.persona = persona
 
     def _keep(
-        self, mmol_per_l: float | None, at: datetime, is_control: bool = False, meal: float | None = None
+        self,
+        mmol_per_l: float,
+        at: datetime,
+        beyond: str | None = None,
+        is_control: bool = False,
+        meal: float | None = None,
     ) -> None:
         number = self.memory[-1].number + 1 if self.memory else 1
-        self.memory.append(Glucose(number, mmol_per_l, at, is_control, int(meal) if meal is not None else None))
+        self.memory.append(Glucose(number, mmol_per_l, at, beyond, is_control, int(meal) if meal is not None else None))
+
+    def number_of(self, record: Glucose) -> int:
+        """Return the sequence number a record goes by now."""
+        return self.memory[-1].number - record.number if self.persona.is_reversed else record.number
 
     def _values(self, values: Mapping[str, float] | None) -> dict[str, float]:
         if values is None:
@@ -227,8 +280,9 @@ class GlucoseModel:
 
     def _report(self, chosen: list[Glucose]) -> Iterator[tuple[str, bytes]]:
         for record in chosen:
-            yield MEASUREMENT, record.measurement()
-            context = record.context()
+            number = self.number_of(record)
+            yield MEASUREMENT, record.measurement(number)
+            context = record.context(number)
             if context is not None:
                 yield CONTEXT, context
         yield ACCESS, bytes([ANSWER, 0, REPORT, SUCCESS if chosen else NO_RECORDS])
@@ -247,9 +301,9 @@ class GlucoseModel:
         numbers = struct.unpack(f"<{len(operand) // 2}H", operand[1:])
         low = 0 if operator == AT_MOST else numbers[0]
         high = 0xFFFF if operator == AT_LEAST else numbers[-1]
-        return [record for record in self.memory if low <= record.number <= high]
+        return [record for record in self.memory if low <= self.number_of(record) <= high]
 
 
-def _check(fault: str | None, allowed: tuple[str, ...]) -> None:
-    if fault is not None and fault not in allowed:
-        raise ValuesRefused(f"faults of this meter are {', '.join(allowed)}")
+def _check(fault: str | None, kind: str) -> None:
+    if fault is not None and fault not in faults_of(kind):
+        raise ValuesRefused(f"faults of this meter are {', '.join(faults_of(kind))}")

@@ -32,7 +32,6 @@ from bumble.keys import MemoryKeyStore
 from bumble.link import LocalLink
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.profiles.battery_service import BatteryService
-from bumble.profiles.device_information_service import DeviceInformationService
 from bumble.transport.common import AsyncPipeSink
 
 from devices.simulator.models import (
@@ -40,8 +39,11 @@ from devices.simulator.models import (
     ACCESS,
     ANSWER,
     CONTEXT,
+    LOST_BOND,
     MEASUREMENT,
+    PASSKEY,
     REPORT,
+    SHOWN_PASSKEY,
     SUCCESS,
     VANISH,
     GlucoseModel,
@@ -57,6 +59,7 @@ BACK_AFTER_S = 0.3  # a meter whose link broke shows itself again so soon
 CONFIRM_WITHIN_S = 10.0
 PROCEDURE_BUSY = 0xFE
 CCCD_WRONG = 0xFD
+ABORTED = bytes([ANSWER, 0, ABORT, SUCCESS])
 
 Properties = Characteristic.Properties
 Permissions = Attribute.Permissions
@@ -104,6 +107,25 @@ def add_device(link: LocalLink, name: str, address: str) -> Device:
     return device
 
 
+class ShownPasskey(PairingDelegate):
+    """The meter's side of a pairing with the number on its display; refuses to pair without one."""
+
+    def __init__(self) -> None:
+        super().__init__(PairingDelegate.IoCapability.DISPLAY_OUTPUT_ONLY)
+
+    async def generate_passkey(self) -> int:
+        return SHOWN_PASSKEY
+
+    async def confirm(self, auto: bool = False) -> bool:
+        return False
+
+
+def _read_only(number: str, words: Callable[[], str]) -> Characteristic[bytes]:
+    """Return a characteristic that tells something in words."""
+    value = CharacteristicValue(read=lambda connection: words().encode())
+    return Characteristic(uuid16(number), Properties.READ, Permissions.READABLE, value)
+
+
 class Peripheral:
     """What both meters share: identity, battery, clock, showing itself while there is something to fetch."""
 
@@ -114,17 +136,14 @@ class Peripheral:
         self.model = model
         self.name = name
         self.sent = 0
+        self.calls = 0
         self.connection: Connection | None = None
         self._lost = asyncio.Event()
         self._vanish = False
         self._tasks: set[asyncio.Task[None]] = set()
-        device.pairing_config_factory = lambda connection: PairingConfig(
-            sc=True, mitm=False, bonding=True, delegate=PairingDelegate()
-        )
-        information = DeviceInformationService(
-            manufacturer_name="Simulated", model_number=name, serial_number=serial, firmware_revision="1.0"
-        )
-        device.add_service(information)
+        self._wants_passkey = False
+        device.pairing_config_factory = self._pairing
+        device.add_service(self._information(serial))
         device.add_service(BatteryService(lambda connection: 87))
         device.add_service(Service(uuid16(self.service), [*self.characteristics(), self._clock()]))
         self._demand_encryption()
@@ -156,6 +175,28 @@ class Peripheral:
             if attribute.type == GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR:
                 attribute.permissions |= Permissions.WRITE_REQUIRES_ENCRYPTION
 
+    def _information(self, serial: str) -> Service:
+        told = {
+            "2a29": lambda: self.model.persona.manufacturer,
+            "2a24": lambda: self.model.persona.model,
+            "2a25": lambda: serial,
+            "2a26": lambda: "1.0",
+        }
+        return Service(uuid16("180a"), [_read_only(number, words) for number, words in told.items()])
+
+    def _pairing(self, connection: Connection) -> PairingConfig:
+        delegate = ShownPasskey() if self._wants_passkey else PairingDelegate()
+        # Keys are kept under the address that is on the air; else a bonded meter would be paired with anew each time.
+        address = PairingConfig.AddressType.RANDOM
+        return PairingConfig(
+            sc=True, mitm=self._wants_passkey, bonding=True, delegate=delegate, identity_address_type=address
+        )
+
+    def _forget_bond(self, wants_passkey: bool) -> None:
+        """Forget every gateway; `wants_passkey`: pair again only with the number on the display."""
+        self._wants_passkey = wants_passkey
+        self.device.keystore = MemoryKeyStore()
+
     def _clock(self) -> Characteristic[bytes]:
         def write(connection: Bearer, value: bytes) -> None:
             try:
@@ -174,6 +215,8 @@ class Peripheral:
         """Measure, and show yourself to the gateway. Raises ValuesRefused."""
         shown = self.model.take(values, fault)
         self._vanish = self._vanish or fault == VANISH
+        if fault in (PASSKEY, LOST_BOND):
+            self._forget_bond(wants_passkey=fault == PASSKEY)
         self._on_taken()
         if self.connection is None:
             await self.advertise()
@@ -187,6 +230,7 @@ class Peripheral:
         await self.device.start_advertising(auto_restart=False)
 
     def _on_connection(self, connection: Connection) -> None:
+        self.calls += 1
         self.connection = connection
         self._lost = asyncio.Event()
         connection.once(connection.EVENT_DISCONNECTION, lambda reason: self._on_lost(connection))
@@ -313,7 +357,10 @@ class GlucoseMeter(Peripheral):
 
     def _on_request(self, bearer: Bearer, request: bytes) -> None:
         if request[:1] == bytes([ABORT]):
-            self._is_aborted = True
+            if self._is_busy:
+                self._is_aborted = True
+            else:
+                self.start(self._send(ACCESS, ABORTED))
             return
         if self._is_busy:
             raise ATT_Error(ErrorCode(PROCEDURE_BUSY))
@@ -328,8 +375,7 @@ class GlucoseMeter(Peripheral):
             for characteristic, value in self.model.answer(request):
                 if self._is_aborted:
                     self._is_aborted = False
-                    value, characteristic = bytes([ANSWER, 0, ABORT, SUCCESS]), ACCESS
-                    await self._send(characteristic, value)
+                    await self._send(ACCESS, ABORTED)
                     return
                 await self._send(characteristic, value)
                 if self._vanish and characteristic == MEASUREMENT:

@@ -26,8 +26,10 @@ from bumble.core import TimeoutError as LinkTimeout
 from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
 from bumble.hci import Address, HCI_Error
 from bumble.keys import MemoryKeyStore
+from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.tcp_client import open_tcp_client_transport
 
+from devices.pairing import Ask, OpenAgent
 from devices.transport import Radio
 
 CENTRAL_ADDRESS = "F0:F0:F0:F0:F0:F0"
@@ -39,6 +41,7 @@ HANG_UP_WITHIN_S = 5.0
 
 # ATT answers that say "encrypt first"; an operating system pairs by itself then, so this radio does too.
 SECURITY_ERRORS = {0x05, 0x08, 0x0C, 0x0F}
+INSUFFICIENT_AUTHENTICATION = 0x05
 LINK_LOST = "disconnected during GATT operation"
 
 Result = TypeVar("Result")
@@ -230,9 +233,7 @@ class MemoryClient(BaseBleakClient):
             else:
                 await self._until_lost(connection.pair())
         except (ProtocolError, HCI_Error) as error:
-            # The meter may have forgotten us; the next attempt pairs anew.
-            await keys.delete(str(connection.peer_address))
-            raise BleakError(f"pairing failed: {type(error).__name__}") from error
+            raise BleakGATTProtocolError(INSUFFICIENT_AUTHENTICATION) from error
 
     async def unpair(self) -> None:
         """Forget the key of this meter."""
@@ -269,11 +270,57 @@ class MemoryClient(BaseBleakClient):
         await self._attribute(lambda peer: peer.unsubscribe(characteristic.obj))
 
 
+class TypedPasskey(PairingDelegate):
+    """Our side of a pairing in which the meter shows a number and we type it."""
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__(PairingDelegate.IoCapability.KEYBOARD_INPUT_ONLY)
+        self._ask = ask
+
+    async def get_number(self) -> int | None:
+        return await self._ask()
+
+
+def agent_of(device: Device) -> OpenAgent:
+    """Return who answers passkeys on this radio; without one, only meters that want none are paired with."""
+
+    def pair_plainly(connection: Connection) -> PairingConfig:
+        return PairingConfig(
+            sc=True,
+            mitm=False,
+            bonding=True,
+            delegate=PairingDelegate(),
+            identity_address_type=PairingConfig.AddressType.RANDOM,
+        )
+
+    @asynccontextmanager
+    async def answering(address: str, ask: Ask) -> AsyncIterator[None]:
+        def pair(connection: Connection) -> PairingConfig:
+            if connection.peer_address.to_string(False) != address:
+                return pair_plainly(connection)
+            return PairingConfig(
+                sc=True,
+                mitm=False,
+                bonding=True,
+                delegate=TypedPasskey(ask),
+                identity_address_type=PairingConfig.AddressType.RANDOM,
+            )
+
+        device.pairing_config_factory = pair
+        try:
+            yield
+        finally:
+            device.pairing_config_factory = pair_plainly
+
+    device.pairing_config_factory = pair_plainly
+    return answering
+
+
 def radio_over(device: Device) -> Radio:
     """Return a radio whose central is this bumble device, already powered on."""
     scanner = type("RadioScanner", (MemoryScanner,), {"device": device})
     client = type("RadioClient", (MemoryClient,), {"device": device})
-    return Radio(scanner, client)
+    return Radio(scanner, client, agent_of(device))
 
 
 @asynccontextmanager

@@ -141,6 +141,8 @@ class FakeServer:
         record: dict[str, Any] = json.loads(plain)
         has_stamp = record["meter_time"] is not None
         raw = bytes.fromhex(record["raw"])
+        if record["meter"]["manufacturer"] == "TaiDoc":  # its numbers are others each time, so no part of the name
+            raw = raw[:1] + raw[3:]
         assert item.reading_key == wire.reading_key(
             record["meter"]["enrolment_id"], record["characteristic"], raw, item.visit_id, record["ordinal"], has_stamp
         )

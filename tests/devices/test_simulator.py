@@ -41,7 +41,7 @@ def glucose_meter(records: int = 0) -> GlucoseModel:
 def last_packet(meter: PressureModel | GlucoseModel) -> dict[str, Any]:
     if isinstance(meter, PressureModel):
         return profiles.decode("2a35", meter.memory[-1].packet())
-    return profiles.decode("2a18", meter.memory[-1].measurement())
+    return profiles.decode("2a18", meter.memory[-1].measurement(meter.number_of(meter.memory[-1])))
 
 
 def test_what_the_pressure_meter_shows_is_what_its_packet_says() -> None:
@@ -62,7 +62,7 @@ def test_what_the_glucose_meter_shows_is_what_its_packet_says() -> None:
 
     assert float(said["mmol_per_l"]) == 6.7
     assert said["context_follows"] is True
-    context = meter.memory[-1].context()
+    context = meter.memory[-1].context(meter.memory[-1].number)
     assert context is not None
     assert profiles.decode("2a34", context)["sequence_number"] == said["sequence_number"]
 
