@@ -17,6 +17,7 @@ from devices.journal import Journal, JournalFull
 from devices.meters import BLOOD_PRESSURE, GLUCOSE, EnrolledMeters, MeterIdentity
 from devices.orders import Orders
 from devices.outbox import Outbox
+from devices.pairing import Enrolments
 from devices.session import Session
 from tests.devices.fake_server import FakeServer
 
@@ -149,7 +150,7 @@ def test_orders_take_effect_once_and_a_bad_one_holds_up_nothing(journal: Journal
         async def press(facts: dict[str, object]) -> None:
             pressed.append(facts)
 
-        orders = Orders(journal, FakeServer().identity(), session, meters, lambda: NOW, press)
+        orders = Orders(journal, FakeServer().identity(), session, meters, Enrolments(journal), lambda: NOW, press)
         given = (
             wire.Order(1, "enrol_meter", {"enrolment_id": "m", "meter": "blood_pressure", "name": "A&D"}),
             wire.Order(2, "enrol_meter", {"enrolment_id": "n", "meter": "thermometer", "name": "x"}),
@@ -193,7 +194,9 @@ def test_a_visit_that_a_full_disk_kept_from_closing_is_closed_at_the_next_try(
     journal: Journal, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Session(journal, outbox)
-    orders = Orders(journal, FakeServer().identity(), session, EnrolledMeters(journal), lambda: NOW)
+    orders = Orders(
+        journal, FakeServer().identity(), session, EnrolledMeters(journal), Enrolments(journal), lambda: NOW
+    )
 
     def full(name: str, value: str) -> None:
         raise JournalFull("no room")
