@@ -97,7 +97,12 @@ class EnrolledMeters:
             db.execute("update meter set forgotten_at = ? where enrolment_id = ?", (wire.iso(now), enrolment_id))
 
     def recognise(
-        self, address: str, name: str, services: Collection[str], by_kind: bool, is_sought: Callable[[str], bool]
+        self,
+        address: str,
+        name: str,
+        services: Collection[str],
+        by_kind: bool,
+        is_sought: Callable[[str], bool] = lambda enrolment_id: False,
     ) -> Meter | None:
         """Return the enrolled meter behind an advertisement, or None.
 

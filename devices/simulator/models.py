@@ -192,18 +192,26 @@ class Glucose:
     is_control: bool = False
     meal: int | None = None
 
-    def measurement(self, number: int) -> bytes:
-        """Return the 0x2A18 bytes under a sequence number: offset 0, mol/L, type and location, status."""
+    def measurement(self, number: int | None = None) -> bytes:
+        """Return the 0x2A18 bytes, under its own or another sequence number: offset 0, mol/L, type and location,
+        status.
+        """
         flags = 0x0F | (0x10 if self.meal is not None else 0)
         special = {HI: (PLUS_INFINITY, TOO_HIGH), LO: (MINUS_INFINITY, TOO_LOW)}.get(self.beyond or "")
         concentration = struct.pack("<H", special[0]) if special else sfloat(round(self.mmol_per_l * 10), -4)
         sample = 0x4A if self.is_control else 0x11  # control solution; else capillary whole blood from a finger
-        head = struct.pack("<BH", flags, number) + date_time(self.taken_at) + struct.pack("<h", 0)
+        head = (
+            struct.pack("<BH", flags, self.number if number is None else number)
+            + date_time(self.taken_at)
+            + struct.pack("<h", 0)
+        )
         return head + concentration + bytes([sample]) + struct.pack("<H", special[1] if special else 0)
 
-    def context(self, number: int) -> bytes | None:
+    def context(self, number: int | None = None) -> bytes | None:
         """Return the 0x2A34 bytes, when a meal was marked."""
-        return None if self.meal is None else struct.pack("<BHB", 0x02, number, self.meal)
+        if self.meal is None:
+            return None
+        return struct.pack("<BHB", 0x02, self.number if number is None else number, self.meal)
 
 
 class GlucoseModel:
