@@ -18,7 +18,7 @@ run: ## Set up, seed the demo region, start everything; Ctrl-C stops it
 
 test: ## Set up with test tools, then run all tests with a real browser
 	@$(SETUP) --test
-	$(PY) -m pytest -n 2 -q
+	$(PY) -m pytest -n 2 --dist loadgroup -q
 
 check: ## Lint, types, architecture and docs, in under 30 s
 	@$(SETUP) --test
