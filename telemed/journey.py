@@ -85,6 +85,7 @@ LIVE: dict[type, tuple[Live, ...]] = {
     checkup.VisitClosed: (Live("visit:changed", VISIT),),
     readings.ReadingStored: (Live("reading:stored", VISIT),),
     readings.ReadingQuarantined: (Live("branch:changed", BRANCH),),
+    readings.ReadingClaimed: (Live("reading:claimed", VISIT),),
     readings.TriageChanged: (Live("triage:changed", VISIT),),
     readings.SeriesComplete: (Live("visit:changed", VISIT),),
     consultation.CaseQueued: (Live("queue:changed", CASE),),
@@ -102,7 +103,8 @@ LIVE: dict[type, tuple[Live, ...]] = {
 RECURRING = (
     Recurring("sign_audit_head", 60, heads.sign_when_due),
     Recurring("release_expired_holds", 60, booking_jobs.release_expired_holds),
-    Recurring("erase_quarantine", 3600, readings_jobs.erase_quarantine),
+    Recurring("erase_quarantine", 300, readings_jobs.erase_quarantine),
+    Recurring("count_pressures", 3600, readings_jobs.count_pressures),
     Recurring("forget_stored_answers", 86400, answers.forget_old),
     Recurring("forget_done_jobs", 86400, outbox.forget_done),
 )

@@ -41,6 +41,7 @@ class Subject:
     order_id: UUID | None = None
     parcel_id: UUID | None = None
     account_id: UUID | None = None
+    item_id: UUID | None = None  # a reading in the tray
 
     def pseudonyms(self) -> dict[str, str]:
         """Return the ids that are set, as text, for the audit."""

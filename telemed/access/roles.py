@@ -78,6 +78,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "reading.read_status": {"clerk": "own_branch", "doctor": "care"},
     "reading.type_in": {"clerk": "own_branch+open_visit"},
     "quarantine.list": {"clerk": "own_branch"},
+    "quarantine.claim": {"clerk": "own_branch"},  # says whose reading it was, without its values
+    "quarantine.confirm": {"doctor": "care"},  # the second person
     # 6 consultation
     "queue.read": {"doctor": "own_region"},
     "consultation.take": {"doctor": "own_region"},

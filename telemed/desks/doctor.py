@@ -19,6 +19,7 @@ from telemed.ids import parse_id
 from telemed.patients import service as patients
 from telemed.prescription import service as prescription
 from telemed.readings import service as readings
+from telemed.readings import service_quarantine as tray
 from telemed.web import words
 from telemed.web.guard import guard, services, who
 
@@ -76,6 +77,7 @@ def _case(case_id: UUID, **more: Any) -> str:
         queue=consultation.queue(services(), who()),
         values=readings.readings_of_visit(services(), who(), view.visit_id),
         series=readings.series_of_visit(services(), who(), view.visit_id),
+        claims=tray.claims_of_visit(services(), who(), view.visit_id),
         trend=readings.readings_of_patient(services(), who(), view.patient_id),
         answers=checkup.answers_of(services(), who(), view.visit_id),
         earlier=consultation.earlier_cases(services(), who(), view.patient_id, case_id),
@@ -103,5 +105,6 @@ def values(case_id: UUID) -> ResponseReturnValue:
         "readings/parts/values.html",
         values=readings.readings_of_visit(services(), who(), view.visit_id),
         series=readings.series_of_visit(services(), who(), view.visit_id),
+        claims=tray.claims_of_visit(services(), who(), view.visit_id),
         case=view,
     )

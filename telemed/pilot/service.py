@@ -21,6 +21,8 @@ from telemed.errors import Invalid
 from telemed.ids import new_id
 from telemed.pilot import rules
 from telemed.pilot.models import JourneyFact
+from telemed.readings.rules import RATIO_ODD, band_ratio
+from telemed.readings.service_counts import Bands, bands_of
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
@@ -160,6 +162,36 @@ def _median_of(facts: list[JourneyFact], step: str, divide_by: float, *, hide_sm
     if hide_small and len(known) < rules.SMALL:
         return None
     return rules.median(known)
+
+
+@dataclass(frozen=True)
+class BandRow:
+    """One branch's pressures of a period around the limit. A count of None is "fewer than 5"; a ratio of None says that
+    there are too few to tell.
+    """
+
+    postal_index: str
+    place: str
+    readings: int | None
+    below: int | None
+    above: int | None
+    ratio: float | None
+    is_odd: bool
+
+
+def pressure_bands(services: Services, who: Principal, from_day: date, to_day: date) -> list[BandRow]:
+    """Return the doctored-values indicator of the coordinator's branches that measured in the period."""
+    with services.look(who, "pilot.read", Subject(region_id=who.region_id)) as tx:
+        branches = _branches(tx, who)
+        found = bands_of(tx, [branch.id for branch in branches], from_day, to_day)
+        return [_band_row(branch, found[branch.id], hide=not services.demo) for branch in branches if branch.id in found]
+
+
+def _band_row(branch: Branch, bands: Bands, *, hide: bool) -> BandRow:
+    counts = [rules.shown(count, hide_small=hide) for count in bands]
+    ratio = None if None in counts else band_ratio(bands.from_130, bands.from_140)
+    is_odd = ratio is not None and ratio >= RATIO_ODD
+    return BandRow(branch.postal_index, branch.place, *counts, ratio, is_odd)
 
 
 def funnel_csv(services: Services, who: Principal, from_day: date | None = None, to_day: date | None = None) -> str:

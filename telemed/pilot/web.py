@@ -27,7 +27,10 @@ def page() -> ResponseReturnValue:
     ratings = []
     if who().role == "coordinator":
         ratings = feedback.ratings_summary(services(), who(), at_least=1 if services().demo else rules.SMALL)
-    page = render_template("pilot/page.html", funnel=found, steps=rules.STEPS, ratings=ratings, fields=fields)
+    bands = service.pressure_bands(services(), who(), found.from_day, found.to_day)
+    page = render_template(
+        "pilot/page.html", funnel=found, steps=rules.STEPS, ratings=ratings, bands=bands, fields=fields
+    )  # fmt: skip
     return page, 422 if fields else 200
 
 

@@ -31,6 +31,20 @@ class ReadingQuarantined:
 
 
 @dataclass(frozen=True)
+class ReadingClaimed:
+    """Somebody asked to give a reading of the tray to a visit, or a second person decided. `decision`: asked, confirmed,
+    refused.
+    """
+
+    item_id: UUID
+    visit_id: UUID
+    patient_id: UUID
+    branch_id: UUID
+    decision: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class TriageChanged:
     """A visit's urgency was found, or found anew."""
 

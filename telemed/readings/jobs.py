@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from telemed.checkup.events import SymptomsAnswered
 from telemed.db import Tx
-from telemed.readings import service
+from telemed.readings import service, service_counts, service_quarantine
 from telemed.services import Services
 
 
@@ -13,6 +13,11 @@ def triage_visit(services: Services, tx: Tx, event: SymptomsAnswered) -> None:
     service.triage_visit_by_id(services, tx, event.visit_id)
 
 
+def count_pressures(services: Services, tx: Tx) -> None:
+    """Count the upper pressures of each branch by band, without keeping a value."""
+    service_counts.count_pressures(services, tx)
+
+
 def erase_quarantine(services: Services, tx: Tx) -> None:
     """Erase readings that nobody claimed within 24 h."""
-    service.erase_quarantine(services, tx)
+    service_quarantine.erase(services, tx)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from telemed.crypto.vault import sealed_section, section_revision
@@ -52,7 +52,7 @@ class Reading(Base):
     time_quality: Mapped[str]
     measured_at: Mapped[datetime]
     received_at: Mapped[datetime]
-    stored_at: Mapped[datetime]
+    stored_at: Mapped[datetime] = mapped_column(index=True)
     clinical: Mapped[bytes | None] = sealed_section()
     clinical_rev: Mapped[int] = section_revision()
 
@@ -62,9 +62,13 @@ class Reading(Base):
 
 
 class QuarantinedItem(Base):
-    """A reading that belongs to nobody for certain, still sealed as it came; erased after 24 h."""
+    """A reading that belongs to nobody for certain, still sealed as it came; erased after 24 h. One person may claim it
+    for a visit (`claim_reason` a code), another decides: `decision` is confirmed or refused.
+    """
 
     __tablename__ = "quarantined_item"
+    # What must never happen: one person alone gives a reading to a patient.
+    __table_args__ = (CheckConstraint("decided_by IS NULL OR decided_by <> claimed_by", name="two_people"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     event_id: Mapped[UUID] = mapped_column(unique=True)
@@ -74,6 +78,37 @@ class QuarantinedItem(Base):
     received_at: Mapped[datetime]
     erase_at: Mapped[datetime]
     item: Mapped[bytes | None]
+    visit_id: Mapped[UUID | None] = mapped_column(index=True)
+    claim_reason: Mapped[str | None]
+    claimed_by: Mapped[UUID | None]
+    claimed_at: Mapped[datetime | None]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
+    decision: Mapped[str | None]
+    reading_id: Mapped[UUID | None]
+
+
+class PressureCount(Base):
+    """How many usable upper pressures a branch measured on a day in two bands, for the doctored-values indicator. No
+    value and no patient can be found in it; a count under 5 is not shown.
+    """
+
+    __tablename__ = "pressure_count"
+
+    branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    readings: Mapped[int] = mapped_column(default=0)
+    from_130: Mapped[int] = mapped_column(default=0)
+    from_140: Mapped[int] = mapped_column(default=0)
+
+
+class CountedUpTo(Base):
+    """Up to which stored reading the pressures are counted; one row."""
+
+    __tablename__ = "counted_up_to"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stored_at: Mapped[datetime]
 
 
 class Triage(Base):

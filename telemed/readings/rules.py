@@ -200,6 +200,49 @@ def _came_after_close(seq: int, received_at: datetime, span: VisitSpan) -> bool:
     return span.closed_at is None or received_at >= span.closed_at
 
 
+# --- doctored values ----------------------------------------------------------------------------------------------
+
+BANDS = ((130, 140), (140, 150))  # just below and just above the limit at which a patient is referred
+RATIO_FROM = 30  # readings in both bands together; under it the ratio is chance
+RATIO_ODD = 2.0  # in an honest population the two bands hold about as many; far more just below asks for a visit
+
+
+def band_ratio(below: int, above: int) -> float | None:
+    """Return how many readings lie just below the limit for one just above it; None when there are too few to tell. It
+    accuses nobody: a branch far from the others is visited, its meters and cuffs are looked at.
+    """
+    return None if below + above < RATIO_FROM or above == 0 else below / above
+
+
+# --- the tray -----------------------------------------------------------------------------------------------------
+
+CLAIMABLE = frozenset({"no_visit", "visit_not_open", "time_unknown", "outside_window"})
+CLAIM_REASONS = ("claim_opened_late", "claim_closed_early", "claim_clock_wrong")
+CLAIM_WINDOW = timedelta(minutes=30)  # around a visit: two people remember what happened there, not what was last week
+CLAIM_REACH = timedelta(hours=24)  # how far back an open visit is looked for
+TRUSTED_TIMES = frozenset({"live", "corrected"})
+
+
+def may_be_of_visit(reason: str, received_at: datetime, opened_at: datetime, closed_at: datetime | None) -> bool:
+    """Tell whether two people may give a reading of the tray to a visit: it arrived while the visit was open or shortly
+    before or after. A meter that is not enrolled here stays out, whoever vouches.
+    """
+    if reason not in CLAIMABLE or received_at < opened_at - CLAIM_WINDOW:
+        return False
+    return closed_at is None or received_at <= closed_at + CLAIM_WINDOW
+
+
+def is_measured_elsewhen(
+    effective_at: datetime | None, time_quality: str, opened_at: datetime, received_at: datetime
+) -> bool:
+    """Tell whether a time that can be trusted says that the reading is of another time than the visit, that is another
+    person's from the meter's memory. A clock that nobody checked proves nothing.
+    """
+    if effective_at is None or time_quality not in TRUSTED_TIMES:
+        return False
+    return not opened_at - CLAIM_WINDOW <= effective_at <= received_at + WINDOW_AFTER
+
+
 def glucose_beyond_the_meter(reasons: Collection[str]) -> float | None:
     """Return a glucose just outside what meters can show for a HI or LO result, else None. HI and LO are no number,
     yet the most urgent results there are. Control solution is not the patient's blood, ketones are not glucose.

@@ -1,4 +1,6 @@
-"""Use cases of readings: show results, type in, triage, erase the quarantine. Batches are service_ingest.py."""
+"""Use cases of readings: show results, type in, triage, the series. Batches are service_ingest.py, the tray is
+service_quarantine.py.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
@@ -24,7 +26,7 @@ from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
 from telemed.readings import rules
 from telemed.readings.events import ReadingStored, SeriesComplete, TriageChanged
-from telemed.readings.models import QuarantinedItem, Reading, Triage
+from telemed.readings.models import Reading, Triage
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
@@ -101,17 +103,6 @@ def usable_count(tx: Session, visit_id: UUID) -> int:
     """Return how many results of a visit count; no value."""
     counted = select(func.count()).where(Reading.visit_id == visit_id, Reading.status == "usable")
     return tx.scalar(counted) or 0
-
-
-def quarantine_of_branch(services: Services, who: Principal) -> list[tuple[str, datetime, datetime]]:
-    """Return reason, time and time of erasure of the branch's readings that belong to nobody for certain."""
-    with services.look(who, "quarantine.list", Subject(branch_id=who.branch_id)) as tx:
-        rows = tx.scalars(
-            select(QuarantinedItem)
-            .where(QuarantinedItem.branch_id == who.branch_id, QuarantinedItem.item.is_not(None))
-            .order_by(QuarantinedItem.received_at.desc())
-        )
-        return [(row.reason, row.received_at, row.erase_at) for row in rows]
 
 
 def _subject_of(services: Services, visit_id: UUID) -> Subject:
@@ -405,15 +396,6 @@ def triage_visit_by_id(services: Services, tx: Session, visit_id: UUID) -> None:
     if visit is None:
         return
     triage_visit(services, tx, visit)
-
-
-def erase_quarantine(services: Services, tx: Session) -> None:
-    """Erase the payload of quarantined items after 24 h; that they were there stays known."""
-    tx.execute(
-        update(QuarantinedItem)
-        .where(QuarantinedItem.erase_at < services.clock(), QuarantinedItem.item.is_not(None))
-        .values(item=None)
-    )
 
 
 def level_of_visit(services: Services, who: Principal, visit_id: UUID) -> str:

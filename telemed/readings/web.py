@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import Field, HiddenField, StringField
+from wtforms import Field, HiddenField, RadioField, StringField
 
+from telemed.access.relations import Principal
 from telemed.branches import service as branches
-from telemed.errors import Invalid, NotFound
+from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id, parse_id
-from telemed.readings import service
+from telemed.readings import rules, service
+from telemed.readings import service_quarantine as tray
+from telemed.services import Services
 from telemed.web import words
 from telemed.web.forms import NumberField, PageForm, required
 from telemed.web.guard import guard, services, who
@@ -70,6 +74,13 @@ class GlucoseForm(TypedForm):
     glucose_mmol_l = DecimalField("Glucose, mmol/L", [required()])
 
 
+class ClaimForm(PageForm):
+    """Which visit, and why the reading missed it."""
+
+    visit_id = RadioField("Whose visit was it?", [required()], validate_choice=False)
+    reason = RadioField("What happened?", [required()], choices=list(rules.CLAIM_REASONS), validate_choice=False)
+
+
 FORMS: dict[str, type[TypedForm]] = {"blood_pressure": PressureForm, "glucose": GlucoseForm}
 
 
@@ -104,9 +115,84 @@ def store_typed(visit_id: UUID, kind: str) -> ResponseReturnValue:
 @guard("quarantine.list")
 def quarantine() -> ResponseReturnValue:
     """Show why readings of this branch were given to no patient, and when they are erased."""
-    items = service.quarantine_of_branch(services(), who())
-    words.use_zone(branches.branch_view(services(), who(), who().branch_id).zone)
+    items = tray.tray_of_branch(services(), who())
+    _use_branch_zone()
     return render_template("readings/quarantine.html", items=items)
+
+
+@pages.get("/quarantine/<uuid:item_id>/claim")
+@guard("quarantine.claim")
+def claim(item_id: UUID) -> ResponseReturnValue:
+    """Show the visits that a reading may be of. No value is on this page."""
+    return _claim(item_id, ClaimForm())
+
+
+@pages.post("/quarantine/<uuid:item_id>/claim")
+@guard("quarantine.claim")
+def ask_claim(item_id: UUID) -> ResponseReturnValue:
+    """Ask the doctor to confirm whose reading it was."""
+    form = ClaimForm(request.form)
+    visit_id = parse_id(form.visit_id.data)
+    try:
+        if not form.validate_on_submit() or visit_id is None:
+            return _claim(item_id, form)
+        tray.claim(services(), who(), item_id, visit_id, form.reason.data)
+    except Invalid as error:
+        form.take(error)
+        return _claim(item_id, form)
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+    else:
+        flash("The doctor is asked to confirm. Until then the reading belongs to nobody.", "ok")
+    return redirect(url_for("readings.quarantine"))
+
+
+def _claim(item_id: UUID, form: ClaimForm) -> ResponseReturnValue:
+    try:
+        item, visits = tray.choices(services(), who(), item_id)
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        return redirect(url_for("readings.quarantine"))
+    _use_branch_zone()
+    form.visit_id.choices = [str(visit.id) for visit in visits]
+    page = render_template("readings/claim.html", form=form, item=item, visits=visits, reasons=rules.CLAIM_REASONS)
+    return page, 422 if form.errors else 200
+
+
+def _use_branch_zone() -> None:
+    words.use_zone(branches.branch_view(services(), who(), who().branch_id).zone)
+
+
+@pages.get("/visits/<uuid:visit_id>/claims")
+@guard("quarantine.confirm")
+def claims(visit_id: UUID) -> ResponseReturnValue:
+    """Show the doctor which readings somebody says are of this visit."""
+    found = tray.claims_of_visit(services(), who(), visit_id)
+    return render_template("readings/claims.html", claims=found)
+
+
+@pages.post("/quarantine/<uuid:item_id>/confirm")
+@guard("quarantine.confirm")
+def confirm(item_id: UUID) -> ResponseReturnValue:
+    """Give a claimed reading to its visit."""
+    return _decide(tray.confirm, item_id, "The reading is in the record, marked as claimed.")
+
+
+@pages.post("/quarantine/<uuid:item_id>/refuse")
+@guard("quarantine.confirm")
+def refuse(item_id: UUID) -> ResponseReturnValue:
+    """Say that a claimed reading is not this patient's."""
+    return _decide(tray.refuse, item_id, "The reading stays with nobody and is erased.")
+
+
+def _decide(decide: Callable[[Services, Principal, UUID], UUID], item_id: UUID, done: str) -> ResponseReturnValue:
+    try:
+        visit_id = decide(services(), who(), item_id)
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        return redirect(url_for("doctor.desk"))
+    flash(done, "ok")
+    return redirect(url_for("readings.claims", visit_id=visit_id))
 
 
 def _form(kind: str) -> TypedForm:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,9 +18,8 @@ from telemed.branches.models import Gateway, Meter
 from telemed.checkup.models import SeriesStep, Visit
 from telemed.crypto import signing, wire
 from telemed.ids import new_id
-from telemed.readings import service
 from telemed.readings.events import ReadingStored, SeriesComplete
-from telemed.readings.models import QuarantinedItem, Reading, Transmission
+from telemed.readings.models import Reading, Transmission
 from telemed.readings.wire import Record
 from telemed.services import Services
 from tests import cast
@@ -424,40 +421,6 @@ def test_only_a_joined_gateway_is_listened_to(sender: Sender, visit: UUID, servi
     codes.append(sender.post().get_json()["error"])
 
     assert codes == ["signature_wrong", "signature_wrong", "gateway_unknown", "gateway_revoked"]
-
-
-# --- the tray -----------------------------------------------------------------------------------------------------
-
-
-def test_quarantined_readings_stay_sealed_and_are_erased_after_a_day(
-    sender: Sender, services: Services, clock: Clock
-) -> None:
-    item = sender.reading(None)
-    sender.judged()
-    with services.db.read() as tx:
-        kept = tx.scalars(select(QuarantinedItem)).one().item
-    assert kept is not None
-    assert item["sealed"] in kept.decode()
-
-    left = []
-    for hours in (23, 2):
-        clock.forward(hours=hours)
-        with services.db.write() as tx:
-            service.erase_quarantine(services, tx)
-        left.append(len(service.quarantine_of_branch(services, cast.ANNA.who)))
-
-    assert left == [1, 0]
-    assert count(services, QuarantinedItem) == 1
-
-
-def test_the_tray_shows_reason_and_times_to_its_own_branch_only(sender: Sender, services: Services) -> None:
-    sender.reading(None)
-    sender.judged()
-    now = services.clock()
-
-    assert service.quarantine_of_branch(services, cast.ANNA.who) == [("no_visit", now, now + timedelta(hours=24))]
-    assert service.quarantine_of_branch(services, cast.BORIS.who) == []
-    assert service.quarantine_of_branch(services, replace(cast.ANNA.who, branch_id=cast.SOSNOVO)) == []
 
 
 # --- a batch costs by the batch, not by the item ------------------------------------------------------------------

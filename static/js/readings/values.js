@@ -10,5 +10,6 @@ if (box) {
   };
   line.watch(box.dataset.room);
   line.on("reading:stored", refresh);
+  line.on("reading:claimed", refresh);
   line.onGap(refresh);
 }
