@@ -26,6 +26,7 @@ MODES = ("video", "thin_video", "voice_photos", "telephone")  # the steps of the
 PERSONS_STEPS = ("automatic", "code_same", "code_differs", "say_again", "camera_lost", "camera_back")
 STEP_REASONS = ("start", "line_thin", "line_slow", "line_better", "doctor", "clerk", "asked", "dropped")
 PLACE_KEPT = timedelta(minutes=10)
+LINE_FRESH = timedelta(hours=12)
 QUALITY_SHOWN = timedelta(days=30)
 NOTE_FIELDS = ("complaint", "findings", "assessment", "plan")
 NOTE_FIELD_MAX = 4000

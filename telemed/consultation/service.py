@@ -59,6 +59,7 @@ class CaseView:
     answer_by: datetime | None
     missing: tuple[str, ...]
     despite: str
+    start_line: str | None
 
 
 def queue_case(services: Services, tx: Session, visit_id: UUID, level: str | None = None) -> UUID | None:
@@ -130,6 +131,7 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
         line_class=branch.line_class, is_handed_to_me=handed, stored_at=case.stored_at,
         answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
         missing=tuple(gap.missing.split()) if gap else (), despite=gap.despite if gap else "",
+        start_line=_start_line(branch, services.clock()),
     )  # fmt: skip
 
 
@@ -247,6 +249,7 @@ class CaseState:
     place_in_queue: int
     doctor_name: str
     doctor_phone: str
+    start_line: str | None
 
 
 def case_state(services: Services, who: Principal, visit_id: UUID) -> CaseState | None:
@@ -269,7 +272,14 @@ def case_state(services: Services, who: Principal, visit_id: UUID) -> CaseState 
             id=case.id, state=case.state, level=case.level, mode=case.mode,
             place_in_queue=1 + sum(rules.queue_key(other.level, other.queued_at) < mine for other in ahead),
             doctor_name=name, doctor_phone=phone,
+            start_line=_start_line(branches.branch_of(tx, case.branch_id), services.clock()),
         )  # fmt: skip
+
+
+def _start_line(branch: Branch, now: datetime) -> str | None:
+    """Return the class at which a talk begins: the line's of today, else None and the talk finds out by itself."""
+    is_fresh = branch.line_checked_at is not None and now - branch.line_checked_at <= rules.LINE_FRESH
+    return branch.line_class if is_fresh else None
 
 
 def doctor_of(tx: Session, doctor_id: UUID | None) -> tuple[str, str]:

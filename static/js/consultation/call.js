@@ -1,52 +1,67 @@
-// The call panel of both sides: buttons, pictures, and the plain truth about whether the other side hears.
+// The call panel of both sides: begin, resume after a reload, pictures, and the plain truth about whether the other side
+// hears. Other behaviours of the panel hear of it by events on the panel: call-begun, call-state, call-stats, call-remote,
+// call-code, call-photos.
 import { createCall } from "../lib/call.js";
 import { live } from "../lib/live.js";
+import { newId } from "../lib/api.js";
 import { say } from "../lib/notice.js";
 import { word } from "../lib/words.js";
+import { CAMERA, openDevices } from "./devices.js";
+import { showStep } from "./steps.js";
 
-const VIDEO = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 20 } };
 const TRY_AGAIN_MS = 5000;
+const KEPT_MIN = 10;
 const panel = document.querySelector("[data-call]");
 if (panel) begin(panel);
 
 function begin(box) {
   const part = (name) => box.querySelector(`[data-call-${name}]`);
-  const role = box.dataset.callRole;
+  const role = box.dataset.callRole, id = box.dataset.call;
   const line = live();
-  let call = null, stream = null;
+  const tell = (name, detail) => box.dispatchEvent(new CustomEvent(name, { detail }));
+  let call = null, stream = null, goneAt = null;
 
   part("start").addEventListener("click", start);
-  part("camera").addEventListener("click", () => toggle("video"));
-  part("mic").addEventListener("click", () => toggle("audio"));
-  part("telephone").addEventListener("click", telephone);
+  part("camera").addEventListener("click", () => toggle("video", "camera"));
+  part("mic").addEventListener("click", () => toggle("audio", "mic"));
+  part("large").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : part("stage").requestFullscreen()));
+  part("here").addEventListener("click", () => call?.takeOver());
+  if (recall(`call-on:${id}`)) start(); // the page was loaded again in the middle of the talk
 
   async function start() {
     part("start").disabled = true;
-    stream = await open();
+    stream = await openDevices();
     if (!stream) {
       part("start").disabled = false;
       return say(word("no_camera"), "error");
     }
     part("local").srcObject = stream;
-    const iceServers = await untilTaken();
+    remember(`call-on:${id}`, "1");
+    await untilTaken();
     call = createCall({
-      socket: line.socket, callId: box.dataset.call, polite: role === "clerk", iceServers, localStream: stream,
-      onRemoteTrack: (_track, remote) => { part("remote").srcObject = remote; },
+      socket: line.socket, callId: id, polite: role === "clerk", iceServers: servers, localStream: stream, nextId: newId,
+      lineClass: box.dataset.callLine || null, device: device(), certificates: [await certificate()],
+      onRemoteTrack: (_track, remote) => { part("remote").srcObject = remote; tell("call-remote", remote); },
       onState: show,
-      onStats: (figures) => { box.dataset.stats = JSON.stringify(figures); },
+      onStats: (figures) => { box.dataset.stats = JSON.stringify(figures); tell("call-stats", figures); },
+      onCode: (code) => tell("call-code", code),
+      onPhotos: (channel) => tell("call-photos", channel),
     });
     box.callPeer = call; // a test counts the far end's frames here
     part("start").hidden = true;
-    part("camera").hidden = part("mic").hidden = false;
+    for (const name of ["camera", "mic", "large", "tools"]) part(name).hidden = false;
+    tell("call-begun", { call, stream, line, role });
   }
+
+  const servers = async () => (await line.ask("call:servers", { call_id: id })).ice_servers;
 
   // The corner may press the button before a doctor has taken the case: then the talk begins by itself.
   async function untilTaken() {
     for (;;) {
       try {
-        return (await line.ask("call:servers", { call_id: box.dataset.call })).ice_servers;
+        return await servers();
       } catch (error) {
-        if (!["no_call_now", "offline"].includes(error.message)) return [];
+        if (!["no_call_now", "offline"].includes(error.message)) return null;
       }
       part("state").textContent = word("phase_waiting");
       await news();
@@ -63,37 +78,76 @@ function begin(box) {
     }
   });
 
-  async function open() {
-    for (const wish of [{ audio: true, video: VIDEO }, { audio: true }]) {
-      try {
-        return await navigator.mediaDevices.getUserMedia(wish);
-      } catch { /* without a camera the voice is still worth a talk */ }
-    }
-    return null;
-  }
-
-  function show({ phase, heard, video }) {
+  function show(state) {
+    const { phase, heard, hear } = state;
     box.dataset.phase = phase;
-    let sentence = word(`phase_${phase}`);
-    if (phase === "talking" && !heard.audio && !heard.video) sentence = word("not_heard");
-    else if (phase === "talking" && video.paused) sentence = word("video_paused");
-    part("state").textContent = sentence;
+    box.dataset.hear = hear.video ? "picture" : hear.audio ? "voice" : "nothing";
+    part("state").textContent = sentence(phase, heard);
+    part("elsewhere").hidden = phase !== "elsewhere";
+    keepPlace(phase);
+    showStep(box, state);
+    if (phase === "ended") forget(`call-on:${id}`);
+    tell("call-state", state);
   }
 
-  function toggle(kind) {
-    const track = stream.getTracks().find((candidate) => candidate.kind === kind);
+  function sentence(phase, heard) {
+    if (phase !== "talking") return word(`phase_${phase}`);
+    if (!heard.audio && !heard.video) return word("not_heard");
+    if (!heard.audio) return word("seen_not_heard");
+    return word(heard.video ? "phase_talking" : "heard_not_seen");
+  }
+
+  // A lost line does not cost the place: say so, and until when.
+  function keepPlace(phase) {
+    const isLost = phase === "interrupted";
+    goneAt = isLost ? goneAt ?? Date.now() : null;
+    part("kept").hidden = !isLost;
+    if (!isLost) return;
+    const until = new Date(goneAt + KEPT_MIN * 60_000);
+    part("kept").textContent = word("place_kept", { time: until.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) });
+  }
+
+  async function toggle(kind, name) {
+    let track = stream.getTracks().find((candidate) => candidate.kind === kind);
+    if (!track && kind === "video") track = await addCamera();
+    else if (track) track.enabled = !track.enabled;
     if (!track) return;
-    track.enabled = !track.enabled;
     if (kind === "video") call.setVideo(track.enabled);
-    const button = part(kind === "video" ? "camera" : "mic");
-    const name = kind === "video" ? "camera" : "mic";
-    button.textContent = word(`${name}_${track.enabled ? "off" : "on"}`);
+    part(name).textContent = word(`${name}_${track.enabled ? "off" : "on"}`);
   }
 
-  function telephone() {
-    const number = part("number");
-    number.hidden = !number.hidden;
-    part("telephone").setAttribute("aria-expanded", String(!number.hidden));
-    if (!number.hidden) line.ask("call:step", { call_id: box.dataset.call, kind: "telephone", reason: "asked" }).catch(() => {});
+  /** From voice to picture in the middle of the talk. */
+  async function addCamera() {
+    const track = (await navigator.mediaDevices.getUserMedia({ video: CAMERA }).catch(() => null))?.getVideoTracks()[0];
+    if (!track) {
+      say(word("camera_lost"), "error");
+      return null;
+    }
+    stream.addTrack(track);
+    await call.exchange("video", track);
+    tell("call-track", track);
+    return track;
   }
+}
+
+/** One certificate for the page's life, so that the code stays compared over a new connection. */
+const certificate = () => RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" });
+
+/** This tab's name: it outlives a reload, another device has another one. */
+function device() {
+  const known = recall("call-device") ?? newId();
+  remember("call-device", known);
+  return known;
+}
+
+function recall(key) {
+  try { return sessionStorage.getItem(key); } catch { return null; }
+}
+
+function remember(key, value) {
+  try { sessionStorage.setItem(key, value); } catch { /* the talk then begins by hand after a reload */ }
+}
+
+function forget(key) {
+  try { sessionStorage.removeItem(key); } catch { /* see remember */ }
 }

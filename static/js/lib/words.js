@@ -1,10 +1,7 @@
 // The words a script may show. The page carries them, translated, in JSON blocks that are data, not code.
 
 const words = {};
-for (const id of ["words-base", "words"]) {
-  const block = document.getElementById(id);
-  if (block) Object.assign(words, JSON.parse(block.textContent));
-}
+for (const block of document.querySelectorAll('script[type="application/json"][id^="words"]')) Object.assign(words, JSON.parse(block.textContent));
 
 /** Return the page's word for `key`, with every {name} replaced. An unknown key comes back as itself. */
 export function word(key, values = {}) {
