@@ -43,6 +43,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "symptom_": tuple(sorted(readings.SYMPTOMS)),
     "outcome_": consultation.OUTCOMES,
     "line_": tuple(LineClass),
+    "mode_": consultation.MODES,
     "step_": pilot.STEPS,
     "step_state_": ("waiting", "asked", "repeat", "done", "skipped", "not_needed"),
     "measure_": KINDS,

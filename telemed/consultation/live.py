@@ -130,8 +130,9 @@ def _register_coming_and_going(live: Live, services: Services, relay: Relay) -> 
 def _register_signalling(live: Live, services: Services, relay: Relay) -> None:
     @live.on("call:servers", CALL, CallMessage)
     def servers(who: Principal, message: CallMessage) -> dict[str, Any]:
-        service_call.join_call(services, who, message.call_id)
-        return {"ok": True, "ice_servers": service_call.ice_servers(services, message.call_id)}
+        role = service_call.join_call(services, who, message.call_id)
+        phone = service_call.phone_of_other_side(services, message.call_id, role)
+        return {"ok": True, "ice_servers": service_call.ice_servers(services, message.call_id), "phone": phone}
 
     @live.on("call:signal", CALL, Signal)
     def signal(who: Principal, message: Signal) -> dict[str, Any]:

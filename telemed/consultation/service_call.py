@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Subject
+from telemed.booking.models import Doctor
 from telemed.branches import service as branches
 from telemed.consultation import rules
 from telemed.consultation.events import CallStarted, MessageWritten
@@ -34,6 +35,18 @@ def ice_servers(services: Services, case_id: UUID) -> list[dict[str, Any]]:
     name = f"{int(services.clock().timestamp()) + TURN_LIFE_S}:{case_id}"
     digest = hmac.new(settings.turn_secret.encode(), name.encode(), hashlib.sha1).digest()
     return [{"urls": [settings.turn_url], "username": name, "credential": base64.b64encode(digest).decode()}]
+
+
+def phone_of_other_side(services: Services, case_id: UUID, role: str) -> str:
+    """Return the number that the other side answers: the doctor's for the corner, the branch's for the doctor."""
+    with services.db.read() as tx:
+        case = tx.get(Consultation, case_id)
+        if case is None:
+            return ""
+        if role == "doctor":
+            return branches.branch_of(tx, case.branch_id).phone
+        doctor = tx.get(Doctor, case.doctor_id) if case.doctor_id else None
+        return doctor.phone if doctor else ""
 
 
 def join_call(services: Services, who: Principal, case_id: UUID) -> str:

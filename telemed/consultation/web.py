@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from telemed.consultation import rules, service, service_gate, service_stored
+from telemed.consultation import rules, service, service_gate, service_quality, service_stored
 from telemed.errors import Conflict, Invalid
 from telemed.web import words
 from telemed.web.guard import guard, services, who
@@ -99,3 +99,18 @@ def finish(visit_id: UUID) -> ResponseReturnValue:
         if error.code != "case_incomplete":  # what is missing stands on the page already
             flash(words.say_code(error.code, **error.facts), "warn")
     return redirect(url_for("counter.visit", visit_id=visit_id))
+
+
+@pages.get("/quality")
+@guard("consultation.read_quality")
+def quality() -> ResponseReturnValue:
+    """Show the coordinator how calls went in each branch."""
+    return render_template("consultation/quality.html", rows=service_quality.quality_of_region(services(), who()))
+
+
+@pages.get("/quality/<uuid:branch_id>")
+@guard("consultation.read_quality")
+def quality_of_branch(branch_id: UUID) -> ResponseReturnValue:
+    """Show the calls of one branch."""
+    name, rows = service_quality.quality_of_branch(services(), who(), branch_id)
+    return render_template("consultation/quality.html", rows=rows, name=name)

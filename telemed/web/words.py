@@ -23,7 +23,12 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "doctor": (("doctor.desk", "Queue"), ("booking.roster", "My roster")),
     "dispatcher": (("rounds.desk", "Parcels"),),
-    "coordinator": (("coordinator.desk", "Pilot"), ("booking.roster", "Roster"), ("feedback.complaints", "Complaints")),
+    "coordinator": (
+        ("coordinator.desk", "Pilot"),
+        ("booking.roster", "Roster"),
+        ("consultation.quality", "Lines and calls"),
+        ("feedback.complaints", "Complaints"),
+    ),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from flask.testing import FlaskClient
 
 from telemed.consultation import service, service_call, service_quality
 from telemed.errors import Forbidden, NotFound
@@ -14,6 +15,7 @@ from telemed.ids import new_id
 from telemed.services import Services
 from tests import cast
 
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
 FIGURES: dict[str, Any] = {
     "minute": 0, "seconds": 60, "step": "thin_video", "cuts": 1, "set_up_ms": 1500, "concealed_pct": 2.0, "freezes": 3,
     "frozen_s": 6.0, "rtt_ms": 300, "loss_pct": 5.0, "out_kbit_s": 180.0,
@@ -42,6 +44,17 @@ def test_a_branch_shows_each_call_with_its_lowest_step(services: Services, queue
     name, calls = service_quality.quality_of_branch(services, cast.GALINA.who, cast.OZERKI)
     assert "Озерки" in name
     assert sorted(call.step for call in calls) == ["telephone", "thin_video"]
+
+
+def test_the_coordinator_reads_it_as_pages(sign_in: SignIn, services: Services, case: UUID) -> None:
+    galina = sign_in(cast.GALINA)
+    assert "Озерки" not in galina.get("/quality").text
+    service_quality.record_minute(services, cast.ANNA.who, case, new_id(), FIGURES)
+
+    assert "Озерки" in galina.get("/quality").text
+    assert "2,0" in galina.get(f"/quality/{cast.OZERKI}").text
+    assert sign_in(cast.KIRA).get(f"/quality/{cast.OZERKI}").status_code == 404
+    assert sign_in(cast.ANNA).get("/quality").status_code == 403
 
 
 def test_only_the_regions_coordinator_sees_it(services: Services, case: UUID) -> None:

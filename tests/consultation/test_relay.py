@@ -330,7 +330,8 @@ def test_relay_credentials_come_to_members_only_and_end_after_an_hour(
     open_page: Open, case: UUID, services: Services, clock: Clock
 ) -> None:
     vera = open_page(cast.VERA)
-    assert vera.say("call:servers", case) == {"ok": True, "ice_servers": []}
+    assert vera.say("call:servers", case) == {"ok": True, "ice_servers": [], "phone": "+78160000000"}
+    assert open_page(cast.ANNA).say("call:servers", case)["phone"] == "+78162000000"
 
     services.settings = type(services.settings)(
         **{**vars(services.settings), "turn_url": "turn:127.0.0.1:3478", "turn_secret": "s3cret"}

@@ -53,7 +53,11 @@ function begin(box) {
     tell("call-begun", { call, stream, line, role });
   }
 
-  const servers = async () => (await line.ask("call:servers", { call_id: id })).ice_servers;
+  async function servers() {
+    const answer = await line.ask("call:servers", { call_id: id });
+    if (answer.phone) tell("call-phone", answer.phone); // a page from before the case was taken has none
+    return answer.ice_servers;
+  }
 
   // The corner may press the button before a doctor has taken the case: then the talk begins by itself.
   async function untilTaken() {
@@ -82,7 +86,7 @@ function begin(box) {
     const { phase, heard, hear } = state;
     box.dataset.phase = phase;
     box.dataset.hear = hear.video ? "picture" : hear.audio ? "voice" : "nothing";
-    part("state").textContent = sentence(phase, heard);
+    part("state").textContent = state.step === "telephone" && phase !== "ended" ? word("phase_telephone") : sentence(phase, heard);
     part("elsewhere").hidden = phase !== "elsewhere";
     keepPlace(phase);
     showStep(box, state);

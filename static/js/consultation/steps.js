@@ -11,6 +11,11 @@ let call = null, poorS = 0;
 if (box) {
   part("telephone").addEventListener("click", telephone);
   box.addEventListener("call-begun", ({ detail }) => { call = detail.call; });
+  box.addEventListener("call-phone", ({ detail }) => {
+    Object.assign(part("phone"), { href: `tel:${detail}`, textContent: detail });
+    part("phone").hidden = false;
+    part("no-phone").hidden = true;
+  });
   box.addEventListener("call-stats", ({ detail }) => watchVoice(detail));
   part("choose").addEventListener("change", ({ target }) => call?.setStep(target.value, box.dataset.callRole));
 }
@@ -25,7 +30,7 @@ export function showStep(panel, { step, reason, forced, far, video, phase }) {
 
 function sentence(step, reason, far, video) {
   const by = ["doctor", "clerk"].includes(reason) ? `by_${reason}` : "line";
-  if (step === "telephone") return word("step_telephone");
+  if (step === "telephone") return "";
   if (step !== "video" && video.wanted) return `${word(`step_${step}`)} ${word(`why_${by}`)}`;
   if (["voice_photos", "thin_video"].includes(far.step)) return word(`far_${far.step}`);
   return "";

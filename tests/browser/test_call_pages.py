@@ -1,0 +1,187 @@
+"""A talk as its two people see it: every step of the ladder, and what may go wrong in the middle of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.test_story import begin_the_visit, take_the_case
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass
+class Talk:
+    """A talk that runs: the corner's page and the doctor's, each in a window of its own."""
+
+    clerk: Page
+    doctor: Page
+
+    @property
+    def sides(self) -> tuple[Page, Page]:
+        return self.clerk, self.doctor
+
+
+@pytest.fixture(scope="module")
+def room(chromium: Browser, demo: str) -> Iterator[Talk]:
+    """Let a patient come and the doctor take the case. One for all tests: the demo's branch has one corner."""
+    clerk, doctor = (window(chromium, demo, role) for role in ("clerk", "doctor"))
+    clerk.goto("/patients/new")
+    register(clerk)
+    begin_the_visit(clerk)
+    clerk.get_by_role("button", name="Call the doctor already").click()
+    doctor.goto("/doctor")
+    take_the_case(doctor)
+    for side in (clerk, doctor):
+        side.locator("[data-call-start]").click()
+    yield Talk(clerk, doctor)
+    for side in (clerk, doctor):
+        side.context.close()
+
+
+@pytest.fixture
+def talk(room: Talk) -> Talk:
+    """The talk, begun anew by loading both pages again."""
+    for side in room.sides:
+        side.reload()
+    is_talking(room)
+    return room
+
+
+def window(chromium: Browser, demo: str, role: str) -> Page:
+    """Return a window in which one of the demo's people signed in."""
+    context = chromium.new_context(base_url=demo, permissions=["camera", "microphone"])
+    context.add_cookies([{"name": "lang", "value": "en", "url": demo}])
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    page.goto("/sign-in")
+    page.locator(f"form:has(input[value='demo.{role}']) button").click()
+    page.wait_for_url(lambda url: "/sign-in" not in url)
+    return page
+
+
+def register(clerk: Page) -> None:
+    for name, text in {
+        "family_name": "Аистова", "given_name": "Анна", "patronymic": "Ивановна", "birth_date": "05.04.1947",
+        "phone": "+7 921 555-10-00", "address": "Озерки, ул. Лесная, 1", "postal_index": "174100",
+    }.items():  # fmt: skip
+        clerk.fill(f"#{name}", text)
+    clerk.check("input[name=sex][value=female]", force=True)
+    clerk.get_by_role("button", name="Register", exact=True).click()
+
+
+def is_talking(talk: Talk, hear: str = "picture") -> None:
+    for side in talk.sides:
+        expect(side.locator(f"[data-call][data-phase=talking][data-hear={hear}]")).to_be_attached(timeout=30_000)
+
+
+def test_both_see_the_same_code_and_other_digits_end_the_video(talk: Talk) -> None:
+    for side in talk.sides:
+        expect(side.locator("[data-code-ask]")).to_be_visible(timeout=20_000)
+    digits = [side.locator("[data-code-digits]").inner_text() for side in talk.sides]
+    assert re.fullmatch(r"\d \d \d \d \d", digits[0])
+    assert digits[0] == digits[1]
+
+    talk.doctor.locator("[data-code-same]").click()
+    expect(talk.doctor.locator("[data-code-done]")).to_be_visible()
+    talk.clerk.locator("[data-code-differs]").click()
+    for side in talk.sides:
+        expect(side.locator("[data-call][data-step=telephone]")).to_be_attached(timeout=10_000)
+        expect(side.locator("[data-call-number] a[href^='tel:']")).to_be_visible()
+
+
+def test_the_talk_goes_down_the_ladder_and_up_again_in_one_encounter(talk: Talk) -> None:
+    case = talk.doctor.url
+    talk.clerk.locator("[data-sound] summary").click()
+    talk.doctor.locator("[data-sound] summary").click()
+    for step, who, hear, sentence in (
+        ("thin_video", talk.doctor, "picture", "small"),
+        ("voice_photos", talk.clerk, "voice", "The health corner chose this"),
+        ("video", talk.doctor, "picture", ""),
+    ):
+        who.select_option("[data-call-choose]", step)
+        for side in talk.sides:
+            expect(side.locator(f"[data-call][data-step={step}]")).to_be_attached(timeout=10_000)
+            expect(side.locator("[data-call-step]")).to_contain_text(sentence)
+        is_talking(talk, hear)
+        if step == "voice_photos":
+            expect(talk.clerk.locator("[data-call-still]")).to_be_visible()
+    assert talk.doctor.url == case
+
+
+def test_the_doctor_gets_a_photograph_over_the_talk_and_around_it(talk: Talk) -> None:
+    for number in (1, 2):
+        talk.doctor.locator("[data-photo-ask]").click()
+        expect(talk.clerk.locator("[data-photos]")).to_be_visible()
+        if number == 2:  # the small pieces do not get through: the corner brings it to the server itself
+            talk.doctor.evaluate("document.querySelector('[data-call]').callPeer.photos.close()")
+            talk.clerk.wait_for_function("document.querySelector('[data-call]').callPeer.photos.readyState === 'closed'")
+        talk.clerk.locator("[data-photo-take]").click()
+        expect(talk.clerk.locator("[data-photo-preview]")).to_be_visible()
+        talk.clerk.locator("[data-photo-send]").click()
+        expect(talk.doctor.locator("[data-photo-list] img")).to_have_count(number, timeout=30_000)
+        expect(talk.clerk.locator("[data-photos]")).to_be_hidden()
+
+    loaded = "[...document.querySelectorAll('[data-photo-list] img')].every((image) => image.naturalWidth > 100)"
+    talk.doctor.wait_for_function(loaded)
+
+
+def test_captions_and_say_it_again(talk: Talk) -> None:
+    talk.clerk.fill("#caption-text", "Как вы спите?")
+    talk.clerk.locator("[data-caption-form] button").click()
+    for side in talk.sides:
+        expect(side.locator("[data-caption]")).to_have_text("Как вы спите?")
+
+    talk.clerk.locator("[data-call-again]").click()
+    expect(talk.doctor.locator("[data-caption]")).to_have_text("Please say it again")
+
+
+@pytest.mark.parametrize("who", ["clerk", "doctor"])
+def test_a_reload_in_the_middle_loses_no_word_and_the_talk_resumes_by_itself(talk: Talk, who: str) -> None:
+    talk.doctor.fill("#note-complaint", "words typed before")
+    expect(talk.doctor.locator("[data-note-state]")).to_have_text("saved", timeout=20_000)
+    case = talk.doctor.url
+    page: Page = getattr(talk, who)
+    page.reload()
+
+    is_talking(talk)
+    assert talk.doctor.input_value("#note-complaint") == "words typed before"
+    assert talk.doctor.url == case
+    expect(page.locator("[data-call-elsewhere]")).to_be_hidden()
+
+
+def test_an_unplugged_camera_leaves_the_voice_and_comes_back(talk: Talk) -> None:
+    talk.clerk.evaluate("""() => {
+      window.realCamera = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("none", "NotFoundError"));
+      const [track] = document.querySelector("[data-call-local]").srcObject.getVideoTracks();
+      track.stop();
+      track.dispatchEvent(new Event("ended"));
+    }""")
+    expect(talk.doctor.locator("[data-call][data-hear=voice]")).to_be_attached(timeout=15_000)
+    expect(talk.clerk.locator("#notices")).to_contain_text("The camera does not answer")
+
+    talk.clerk.evaluate("""() => {
+      navigator.mediaDevices.getUserMedia = window.realCamera;
+      navigator.mediaDevices.dispatchEvent(new Event("devicechange"));
+    }""")
+    is_talking(talk)
+
+
+def test_a_second_device_is_asked_and_then_takes_over(talk: Talk, chromium: Browser, demo: str) -> None:
+    second = window(chromium, demo, "clerk")
+    second.goto(talk.clerk.url)
+    second.locator("[data-call-start]").click()
+    expect(second.locator("[data-call-elsewhere]")).to_be_visible(timeout=15_000)
+    assert second.evaluate("document.querySelector('[data-call-remote]').srcObject") is None, "no foreign picture"
+    is_talking(talk)
+
+    second.locator("[data-call-here]").click()
+    expect(talk.clerk.locator("[data-call][data-phase=elsewhere]")).to_be_attached(timeout=15_000)
+    for side in (second, talk.doctor):
+        expect(side.locator("[data-call][data-phase=talking]")).to_be_attached(timeout=30_000)
+    second.context.close()
