@@ -4,7 +4,7 @@ const MINUTE_S = 60, LEAST_S = 5, KEPT_MOST = 60;
 
 /** `send(record)` resolves with true once the server has it; `nextId()` makes the id under which it is stored once. */
 export function recordQuality({ send, nextId }) {
-  let sum = empty(), minute = 0, pending = [], isSending = false;
+  let sum = empty(), minute = 0, pending = [], turn = Promise.resolve();
 
   /** Once a second while connected. */
   function add(figures, { step, cuts, setUpMs }) {
@@ -27,11 +27,10 @@ export function recordQuality({ send, nextId }) {
     return flush();
   }
 
-  async function flush() {
-    if (isSending) return;
-    isSending = true;
+  const flush = () => (turn = turn.then(drain));
+
+  async function drain() {
     while (pending.length && await send(pending[0]).catch(() => false)) pending.shift();
-    isSending = false;
   }
 
   return { add, close };
