@@ -50,6 +50,7 @@ function begin(box) {
     box.callPeer = call; // a test counts the far end's frames here
     part("start").hidden = true;
     for (const name of ["camera", "mic", "large", "tools"]) part(name).hidden = false;
+    if (role === "clerk") part("stage").scrollIntoView({ block: "start" }); // the patient looks at the doctor, not at a list
     tell("call-begun", { call, stream, line, role });
   }
 

@@ -61,6 +61,7 @@ function corner() {
     if (!photo) return say(word("camera_lost"), "error");
     part("preview").src = URL.createObjectURL(new Blob([photo], { type: "image/jpeg" }));
     part("preview").hidden = part("send").hidden = false;
+    part("take").className = "second"; // the next step is to send; another try stays possible
   }
 
   async function send() {
