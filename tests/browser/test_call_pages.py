@@ -12,6 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.test_story import begin_the_visit, take_the_case
 
 pytestmark = pytest.mark.browser
+WHEN_CLOSED = """() => {
+  const { photos } = document.querySelector("[data-call]").callPeer;
+  return { closed: new Promise((done) => photos.addEventListener("close", () => done())) };
+}"""
 
 
 @dataclass
@@ -33,11 +37,13 @@ def room(chromium: Browser, demo: str) -> Iterator[Talk]:
     clerk.goto("/patients/new")
     register(clerk)
     begin_the_visit(clerk)
-    clerk.get_by_role("button", name="Call the doctor already").click()
+    clerk.locator("#missing summary").click()
+    clerk.locator("button[name=despite][value=meter_silent]").click()
     doctor.goto("/doctor")
     take_the_case(doctor)
     for side in (clerk, doctor):
         side.locator("[data-call-start]").click()
+    is_talking(Talk(clerk, doctor))
     yield Talk(clerk, doctor)
     for side in (clerk, doctor):
         side.context.close()
@@ -118,16 +124,18 @@ def test_the_doctor_gets_a_photograph_over_the_talk_and_around_it(talk: Talk) ->
         talk.doctor.locator("[data-photo-ask]").click()
         expect(talk.clerk.locator("[data-photos]")).to_be_visible()
         if number == 2:  # the small pieces do not get through: the corner brings it to the server itself
+            closed = talk.clerk.evaluate_handle(WHEN_CLOSED)
             talk.doctor.evaluate("document.querySelector('[data-call]').callPeer.photos.close()")
-            talk.clerk.wait_for_function("document.querySelector('[data-call]').callPeer.photos.readyState === 'closed'")
+            closed.evaluate("({ closed }) => closed")
         talk.clerk.locator("[data-photo-take]").click()
         expect(talk.clerk.locator("[data-photo-preview]")).to_be_visible()
         talk.clerk.locator("[data-photo-send]").click()
         expect(talk.doctor.locator("[data-photo-list] img")).to_have_count(number, timeout=30_000)
         expect(talk.clerk.locator("[data-photos]")).to_be_hidden()
 
-    loaded = "[...document.querySelectorAll('[data-photo-list] img')].every((image) => image.naturalWidth > 100)"
-    talk.doctor.wait_for_function(loaded)
+    widths = talk.doctor.evaluate("""() => Promise.all([...document.querySelectorAll("[data-photo-list] img")].map(
+      (image) => image.decode().then(() => image.naturalWidth)))""")
+    assert min(widths) > 100
 
 
 def test_captions_and_say_it_again(talk: Talk) -> None:
