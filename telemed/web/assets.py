@@ -12,22 +12,33 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
+from posixpath import dirname, normpath
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
+from markupsafe import Markup
 
 SCRIPTS = "/static/js/"
 MARKED = re.compile(r"/static/js/v-([0-9a-f]{12})/")
 PARTS = ("js", "vendor", "icons", "manifest.webmanifest")
+IMPORT = re.compile(r"""^import (?:[^"]* from )?"([^"]+)";""", re.MULTILINE)
+# As in templates/parts/importmap.html; the barcode scanner is fetched on its own, see static/js/delivery/scan.js.
+BARE = {
+    "socket.io-client": "vendor/socket.io.esm.min.js",
+    "idb": "vendor/idb.js",
+    "uplot": "vendor/uplot.esm.min.js",
+}
 # Together they weigh more than many a script. The last two serve to ask again, which nobody does for a marked file.
 NEEDLESS = ("Content-Disposition", "Accept-Ranges", "Expires", "ETag", "Last-Modified")
 FOR_GOOD, ASK = "public, max-age=31536000, immutable", "no-cache"
 
 
 def register(app: Flask, static: Path) -> None:
-    """Give templates `asset(path)`, answer marked addresses, and say how long each file may be kept."""
+    """Give templates `asset(path)` and `script(path)`, answer marked addresses, say how long each file may be kept."""
     mark = build_mark(static)
-    app.jinja_env.globals.update(asset=lambda path: address(static, mark, path))
+    app.jinja_env.globals.update(
+        asset=lambda path: address(static, mark, path), script=lambda path: _script(static, mark, path)
+    )
     app.wsgi_app = _unmarked(app.wsgi_app)  # type: ignore[method-assign]
 
     @app.after_request
@@ -47,6 +58,37 @@ def address(static: Path, mark: str, path: str) -> str:
     if path.startswith("js/"):
         return f"{SCRIPTS}v-{mark}/{path.removeprefix('js/')}"
     return f"/static/{path}?v={_digest(static / path)}"
+
+
+def _script(static: Path, mark: str, path: str) -> Markup:
+    """Return the tag of a script, behind links to all that it needs: else each import costs a way there and back."""
+    told: set[str] = g.setdefault("preloaded", set())
+    new = [needed for needed in _needs(static, path) if needed not in told]
+    told.update(new)
+    link, tag = Markup('<link rel="modulepreload" href="{}">'), Markup('<script type="module" src="{}"></script>')
+    return Markup().join(
+        [*(link.format(address(static, mark, one)) for one in new), tag.format(address(static, mark, path))]
+    )
+
+
+@lru_cache(maxsize=256)
+def _needs(static: Path, script: str) -> tuple[str, ...]:
+    """Return all files that a script imports, and those that they import; what it imports only when needed is left out."""
+    found: dict[str, None] = {}
+    ahead = [script]
+    while ahead:
+        path = ahead.pop(0)
+        if path not in BARE.values():
+            for name in IMPORT.findall((static / path).read_text(encoding="utf-8")):
+                needed = BARE.get(name) or _file_of(name, path)
+                if needed not in found:
+                    found[needed] = None
+                    ahead.append(needed)
+    return tuple(found)
+
+
+def _file_of(name: str, importer: str) -> str:
+    return f"js/{name}" if name.startswith("lib/") else normpath(f"{dirname(importer)}/{name}")
 
 
 def build_mark(static: Path) -> str:

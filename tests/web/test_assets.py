@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
 from telemed.bootstrap import ROOT, Application
 from telemed.web.assets import MARKED, address, build_mark
+from tests import cast
 
+SignIn = Callable[[cast.Person], FlaskClient]
 IMPORT = re.compile(r"""^import "([^"]+)";|^(?:import|export) .* from "([^"]+)";|\bimport\("([^"]+)"\)""", re.MULTILINE)
 KEPT = "public, max-age=31536000, immutable"
 
@@ -84,3 +88,17 @@ def test_every_import_of_a_script_finds_its_file(application: Application) -> No
                 lost.append(f"{script.name}: {name}")
     assert len(scripts) > 30
     assert lost == []
+
+
+def test_a_page_names_all_that_its_scripts_need_at_once(application: Application, sign_in: SignIn) -> None:
+    """Each import that is found only inside a script costs a thin line one more way there and back."""
+    page = sign_in(cast.ANNA).get("/counter").text
+    named = {
+        MARKED.sub("/static/js/", path).partition("?")[0]
+        for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+    }
+    assert {"/static/js/lib/live.js", "/static/vendor/socket.io.esm.min.js", "/static/js/lib/forms.js"} <= named
+
+    preloads = re.findall(r'<link rel="modulepreload" href="([^"]+)">', page)
+    assert len(preloads) == len(set(preloads))
+    assert page.index("importmap") < page.index("modulepreload"), "a map that comes later would be refused"
