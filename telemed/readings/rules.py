@@ -132,6 +132,14 @@ def _is_amber(case: Case) -> bool:
     )
 
 
+def is_urgent_value(systolic_mmhg: float | None, diastolic_mmhg: float | None, glucose_mmol_l: float | None) -> bool:
+    """Tell whether a single value lies where triage is AMBER or RED, whatever the others of its series say."""
+    return triage(Case(systolic_mmhg=systolic_mmhg, diastolic_mmhg=diastolic_mmhg, glucose_mmol_l=glucose_mmol_l)) in (
+        "AMBER",
+        "RED",
+    )
+
+
 def _is_yellow(case: Case) -> bool:
     limit = GLUCOSE_YELLOW_FASTING_FROM if case.fasting else GLUCOSE_YELLOW_RANDOM_FROM
     return (

@@ -8,8 +8,9 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from telemed.ids import new_id
 from telemed.readings import rules
 from telemed.readings.events import ReadingStored, SeriesComplete, TriageChanged
 from telemed.readings.models import Reading, Triage
+from telemed.readings.truth import Truth, truth_of
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
@@ -56,6 +58,17 @@ class ReadingView:
     irregular_pulse: bool = False
     glucose_mmol_l: float | None = None
     shown: str = ""
+    truth: Truth | None = None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Tell whether this value alone asks for a doctor today."""
+        beyond = rules.glucose_beyond_the_meter(self.reasons)
+        if beyond is not None:
+            return True
+        glucose = self.glucose_mmol_l if self.status != "not_a_result" else None
+        pressure = (self.systolic_mmhg, self.diastolic_mmhg) if self.status != "not_a_result" else (None, None)
+        return rules.is_urgent_value(*pressure, glucose)
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,7 @@ def _view(services: Services, tx: Session, row: Reading) -> ReadingView:
     base = {
         "id": row.id, "kind": row.kind, "source": row.source, "status": row.status,
         "reasons": tuple(record.get("reasons", ())), "measured_at": row.measured_at, "time_quality": row.time_quality,
+        "truth": truth_of(record, row.time_quality),
     }  # fmt: skip
     if row.kind == "glucose":
         if NO_GLUCOSE & set(record.get("reasons", ())):
@@ -348,7 +362,7 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
     tx.flush()
     subject = Subject(patient_id=visit.patient_id, visit_id=visit.id)
     audit.record(tx, services.clock(), SYSTEM, "reading.triage", subject, allowed=True, reason="rule")
-    level = rules.triage(case_of(services, tx, visit))
+    level = reduce(rules.worse, map(rules.triage, cases_of(services, tx, visit)))
     if tx.scalar(_LEVEL, {"visit": visit.id}) == level:
         return level
     row = tx.get(Triage, visit.id)
@@ -360,27 +374,42 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
     return level
 
 
-def case_of(services: Services, tx: Session, visit: Visit) -> rules.Case:
-    """Return what triage looks at: the answers, the pressure by the visit's rule, the newest glucose."""
+def cases_of(services: Services, tx: Session, visit: Visit) -> list[rules.Case]:
+    """Return what triage looks at: the answers, the pressure by the visit's rule, the newest glucose; and the same with
+    what was measured after the series was over, as nobody measures again without a cause. The worse one counts.
+    """
     answers = checkup.read_answers(services, tx, visit)
     views = _newest_views(services, tx, visit.id)
     usable = [view for view in views if view.status != "not_a_result"]
     everything = [single for view in usable if (single := _single(view)) is not None]
     # Doubtful readings count only while there is no better one: a true crisis must not wait for a calm arm.
     singles = pressure_series(tx, visit, _figures(services, tx, views)) or everything
-    mean = series.mean(protocols()[visit.protocol], singles)
     glucose = [value for view in views if (value := _glucose_of(view)) is not None]
-    return rules.Case(
+    case = rules.Case(
         symptoms=frozenset(answers.get("symptoms", ())) & rules.SYMPTOMS,
         answered=visit.answered_at is not None,
-        systolic_mmhg=mean.systolic_mmhg if mean else None,
-        diastolic_mmhg=mean.diastolic_mmhg if mean else None,
-        pulse=mean.pulse if mean else None,
         glucose_mmol_l=glucose[-1] if glucose else None,
         fasting=answers.get("fasting"),
         irregular_pulse=series.is_irregular(everything),
         known_hypertension=answers.get("known_hypertension"),
     )
+    protocol, later = protocols()[visit.protocol], _measured_later(usable, singles)
+    means = [series.mean(protocol, some) for some in (singles, later[-1:]) if some]
+    return [_with_pressure(case, mean) for mean in means] or [case]
+
+
+def _measured_later(views: Sequence[ReadingView], singles: Sequence[series.Single]) -> list[series.Single]:
+    """Return the usable pressures that came after the last one of the series."""
+    counted = {single.reading_id for single in singles}
+    last = max((place for place, view in enumerate(views) if view.id in counted), default=len(views))
+    after = [view for view in views[last + 1 :] if view.status == "usable"]
+    return [single for view in after if (single := _single(view)) is not None]
+
+
+def _with_pressure(case: rules.Case, mean: series.Mean | None) -> rules.Case:
+    if mean is None:
+        return case
+    return replace(case, systolic_mmhg=mean.systolic_mmhg, diastolic_mmhg=mean.diastolic_mmhg, pulse=mean.pulse)
 
 
 def _glucose_of(view: ReadingView) -> float | None:
