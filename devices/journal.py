@@ -17,6 +17,7 @@ import apsw
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 3000  # a gateway that is just stopping may still hold the file
 CHECKPOINT_PAGES = 1000
+CLOCK_NOISE_S = 5  # two looks at a clock that nobody set may differ by so much
 
 # A packet's states.
 NEW = "new"
@@ -223,18 +224,17 @@ class Journal:
             raise JournalBroken("a packet without its connection")
         return Connection(*found)
 
-    def earlier_offsets(self, connection: Connection) -> list[int]:
-        """Return how far this meter's clock was off at the connections since it last brought packets, that included.
-
-        A packet may have been stamped by the clock of any of them: the clock is set before the packets come.
+    def clocks_before(self, connection: Connection, since: str) -> list[tuple[int, str]]:
+        """Return how far this meter's clock was off at earlier connections, and until when it may have been so: the
+        next connection found it otherwise. Only where it ran further ahead than now; other errors confuse nobody.
         """
-        before = "enrolment_id = :meter and opened_at < :at"
-        query = f"""select distinct offset_s from connection where {before} and offset_s is not null and opened_at >= (
-            select coalesce(max(opened_at), '') from connection as old where {before}
-            and exists (select 1 from packet where packet.connection_id = old.connection_id))"""
-        with self._told_plainly():
-            found = self.db.execute(query, {"meter": connection.enrolment_id, "at": connection.opened_at})
-            return [row[0] for row in found]
+        found = self.rows(
+            "select offset_s, until from (select offset_s, opened_at, lead(opened_at) over (order by opened_at) as until"
+            " from connection where enrolment_id = ? and offset_s is not null and opened_at between ? and ?)"
+            " where until is not null and offset_s < ?",
+            connection.enrolment_id, since, connection.opened_at, (connection.offset_s or 0) - CLOCK_NOISE_S,
+        )  # fmt: skip
+        return [(row[0], row[1]) for row in found]
 
     def keep_packet(
         self, connection_id: str, ordinal: int, characteristic: str, raw: bytes, received_at: str, visit_id: str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -41,13 +41,13 @@ def place_in_time(
     received_at: datetime,
     asked_at: datetime | None,
     zone: tzinfo,
-    earlier_offsets_s: Collection[int] = (),
+    clocks_before: Sequence[tuple[int, datetime]] = (),
 ) -> Placed:
     """Return the moment of a reading; never a guessed one.
 
     `meter_time` has no zone, it is read as the branch's wall clock. `offset_s` is our clock minus the meter's, read at
-    the connection; it removes the meter's own error, whatever its cause. `earlier_offsets_s` are those of a clock that
-    was set since, by which the packet may have been stamped.
+    the connection; it removes the meter's own error, whatever its cause. `clocks_before` are offsets of a clock that
+    was set since, each with the moment until which the packet may have been stamped by it.
     """
     is_asked = asked_at is not None and timedelta(0) <= received_at - asked_at <= LIVE_WITHIN
     if meter_time is None:
@@ -57,7 +57,7 @@ def place_in_time(
     stamped_at = meter_time.replace(tzinfo=zone).astimezone(UTC)
     measured_at = stamped_at + timedelta(seconds=offset_s or 0)
     reasons = ("clock_drift",) if offset_s is not None and abs(offset_s) > DRIFT_WORTH_A_MARK_S else ()
-    older = [moment for offset in earlier_offsets_s if (moment := stamped_at + timedelta(seconds=offset)) < received_at]
+    older = [moment for offset, until in clocks_before if (moment := stamped_at + timedelta(seconds=offset)) <= until]
     proven_at = min([measured_at, *older]) if offset_s is not None else None
     if is_asked and abs(received_at - measured_at) <= FRESH_WITHIN:
         return Placed(received_at, "live", reasons, proven_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from devices import profiles, wire
 from devices.errors import DecodeError
@@ -18,6 +18,8 @@ from devices.records import CONTEXT, MEASUREMENT_KINDS, build_record, meter_time
 from devices.session import Expected, Session
 
 log = logging.getLogger(__name__)
+
+CLOCKS_KEPT = timedelta(days=7)  # an unfetched result of a week ago is placed by the clock it was stamped by
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Sealer:
         stamp = meter_time(kind, decoded)
         placed = place_in_time(
             kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone,
-            self.journal.earlier_offsets(connection),
+            self._clocks_before(connection),
         )  # fmt: skip
         visit_id = visit.visit_id if visit and self.session.holds(visit, placed) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
@@ -108,6 +110,10 @@ class Sealer:
                 self.session.note_taken(visit_id, kind, ordinal)
         log.info("packet %d: %s, %s", packet.no, "sealed" if is_new else "known already", placed.quality)
         return SEALED
+
+    def _clocks_before(self, connection: Connection) -> list[tuple[int, datetime]]:
+        since = wire.iso(wire.parse_iso(connection.opened_at) - CLOCKS_KEPT)
+        return [(offset, wire.parse_iso(until)) for offset, until in self.journal.clocks_before(connection, since)]
 
     def _key_of(
         self, packet: Packet, connection: Connection, visit_id: str | None, kind: str, ordinal: int, has_stamp: bool

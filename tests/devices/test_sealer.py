@@ -18,7 +18,7 @@ from devices.meters import BLOOD_PRESSURE
 from devices.outbox import Outbox
 from devices.sealer import Sealer
 from devices.session import Session
-from devices.simulator.models import Glucose
+from devices.simulator.models import Glucose, Pressure
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 SECRET = X25519PrivateKey.generate()
@@ -141,3 +141,20 @@ def test_a_connection_that_a_full_disk_left_open_holds_nothing_up(bench: Bench) 
     bench.connect("d", "Roche", "Guide")
 
     assert len(bench.records()) == 1
+
+
+def test_a_packet_stamped_before_the_meters_clock_was_set_back_is_not_the_next_patients(bench: Bench) -> None:
+    ahead_s = 1200
+    bench.session.close_visit("visit", NOW + timedelta(minutes=5))
+    stamp = (NOW + timedelta(minutes=2, seconds=ahead_s)).replace(tzinfo=None)
+    # The clock is found ahead and set; the link breaks before the packet comes.
+    bench.journal.open_connection(Connection("c", "meter", wire.iso(NOW + timedelta(minutes=3)), None, -ahead_s))
+    bench.session.open_visit("next", NOW + timedelta(minutes=20))
+    # Fetched twenty minutes after it could have been stamped by the old clock, a packet is beyond doubt.
+    for name, minutes, at in (("d", 25, stamp), ("e", 50, (NOW + timedelta(minutes=50)).replace(tzinfo=None))):
+        moment = wire.iso(NOW + timedelta(minutes=minutes))
+        bench.journal.open_connection(Connection(name, "meter", moment, None, 0))
+        bench.journal.keep_packet(name, 1, "2a35", Pressure(120, 80, 70, at).packet(), moment, "next")
+    bench.sealer.seal_new()
+
+    assert [item.visit_id for item in bench.outbox.next_batch() if item.kind == wire.READING] == [None, "next"]

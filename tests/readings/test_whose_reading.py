@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -16,6 +17,7 @@ from tests import cast
 from tests.readings.corners import STRANGER, Gateway, Region, Visit
 
 NEIGHBOURS = (cast.MARIA, cast.IVAN)
+IS_LATE = 0.3
 
 
 def old_memory(region: Region, gateway: Gateway) -> None:
@@ -76,7 +78,8 @@ DURING = (meter_clock_set, gateway_clock_off, meter_of_another_branch, link_lost
 def back_to_back(region: Region) -> None:
     """Two patients one after the other, with trouble before, during and between; sometimes the line is down."""
     chance, gateway = region.chance, region.chance.choice(region.gateways)
-    chance.choice(BEFORE)(region, gateway)
+    if gateway.session.open_visit_id is None:
+        chance.choice(BEFORE)(region, gateway)
     for villager in chance.sample(NEIGHBOURS, 2):
         visit = Visit(region, villager)
         visit.open()
@@ -86,13 +89,15 @@ def back_to_back(region: Region) -> None:
                 visit.ask()
             region.measure(region.own, visit.whose, is_wanted=True)
             chance.choice(DURING)(region, gateway)
-            if chance.random() < 0.7:  # else late: after the visit, or in the next one
+            if chance.random() >= IS_LATE:  # else after the visit, or in the next one
                 gateway.fetch(region.own)
-        if chance.random() < 0.7:  # else the order is lost: the next visit's opening ends this one
+        is_closed = chance.random() < 0.7  # else the order is lost: the next visit's opening ends this one
+        if is_closed:
             visit.close()
         region.later(chance.choice((0, 2, 20, 60, 400)))
-        if chance.random() < 0.3:
-            chance.choice(BEFORE)(region, gateway)
+        trouble = chance.choice(BEFORE) if chance.random() < 0.3 else nothing
+        if is_closed or trouble is not stranger_before:  # on the seat of an open visit sits its patient
+            trouble(region, gateway)
     if chance.random() < 0.2:  # days without a line, then everything at once
         region.later(chance.randint(1, 5) * 86_400)
     for other in region.gateways:
@@ -125,12 +130,21 @@ def week(application: Application, tmp_path: Path) -> Iterator[Week]:
 def check(region: Region) -> None:
     assert region.wrong_patients() == []
     assert region.is_all_kept()
-    # The rule does not win by refusing everybody: most of what patients measured is in their records.
-    assert len(region.filed & region.wanted) > 0.4 * len(region.wanted)
+    assert len(region.filed & region.wanted) > 0.1 * len(region.wanted), "the rule must not win by refusing everybody"
 
 
 def test_no_adversarial_session_gives_a_reading_to_another_patient(week: Week) -> None:
     check(week.pass_by(100, seed=1))
+
+
+def test_the_same_patients_without_trouble_get_all_their_readings(week: Week, monkeypatch: pytest.MonkeyPatch) -> None:
+    for troubles in ("BEFORE", "DURING"):
+        monkeypatch.setattr(sys.modules[__name__], troubles, (nothing,))
+    monkeypatch.setattr(sys.modules[__name__], "IS_LATE", 0.0)
+    region = week.pass_by(30, seed=1)
+
+    assert region.wrong_patients() == []
+    assert region.filed == region.wanted
 
 
 @pytest.mark.soak
