@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 3000  # a gateway that is just stopping may still hold the file
 CHECKPOINT_PAGES = 1000
 CLOCK_NOISE_S = 5  # two looks at a clock that nobody set may differ by so much
@@ -30,7 +30,7 @@ SCHEMA = """
 create table setting (name text primary key, value text not null) without rowid;
 create table connection (
     connection_id text primary key, enrolment_id text not null, opened_at text not null, ended_at text,
-    offset_s integer, manufacturer text, model text, serial text, firmware text
+    offset_s integer, manufacturer text, model text, serial text, firmware text, no integer
 ) without rowid;
 create table packet (
     no integer primary key autoincrement, connection_id text not null references connection, ordinal integer not null,
@@ -56,6 +56,9 @@ create table meter (
     battery_pct integer, drift_s integer, last_seen_at text, high_water integer
 ) without rowid;
 """
+
+# What brings a journal of an older gateway to the next version.
+STEPS = {1: "alter table connection add column no integer"}
 
 
 class JournalError(Exception):
@@ -128,11 +131,14 @@ class Journal:
         self.db.execute("pragma foreign_keys=on")
         self.db.execute("pragma trusted_schema=off")
         version = self.db.pragma("user_version")
-        if version not in (0, SCHEMA_VERSION):
+        if version > SCHEMA_VERSION:
             raise JournalBroken("the journal was written by a newer gateway")
         with self.transaction() as db:
             if version == 0:
                 db.execute(SCHEMA)
+            for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
+                db.execute(STEPS[older])
+            if version != SCHEMA_VERSION:
                 db.pragma("user_version", SCHEMA_VERSION)
             # Connections that a killed process left open are over.
             db.execute("update connection set ended_at = opened_at where ended_at is null")
@@ -209,7 +215,11 @@ class Journal:
         with self.transaction() as db:
             # One meter at a time: what a full disk left open before is over, and nobody waits for its contexts.
             db.execute("update connection set ended_at = opened_at where ended_at is null")
-            db.execute(f"insert into connection ({names}) values ({marks})", tuple(vars(connection).values()))
+            db.execute(
+                f"insert into connection ({names}, no)"
+                f" values ({marks}, (select coalesce(max(no), 0) + 1 from connection))",
+                tuple(vars(connection).values()),
+            )
 
     def end_connection(self, connection_id: str, ended_at: str) -> None:
         """Note that no more packets will come over this connection."""
@@ -228,11 +238,12 @@ class Journal:
         """Return how far this meter's clock was off at earlier connections, and until when it may have been so: the
         next connection found it otherwise. Only where it ran further ahead than now; other errors confuse nobody.
         """
+        # By number, not by time: this computer's clock may have been set in between.
         found = self.rows(
-            "select offset_s, until from (select offset_s, opened_at, lead(opened_at) over (order by opened_at) as until"
-            " from connection where enrolment_id = ? and offset_s is not null and opened_at between ? and ?)"
-            " where until is not null and offset_s < ?",
-            connection.enrolment_id, since, connection.opened_at, (connection.offset_s or 0) - CLOCK_NOISE_S,
+            "select offset_s, until from (select offset_s, lead(opened_at) over (order by no) as until"
+            " from connection where enrolment_id = ?1 and offset_s is not null and opened_at >= ?2"
+            " and no <= (select no from connection where connection_id = ?3)) where until is not null and offset_s < ?4",
+            connection.enrolment_id, since, connection.connection_id, (connection.offset_s or 0) - CLOCK_NOISE_S,
         )  # fmt: skip
         return [(row[0], row[1]) for row in found]
 

@@ -110,6 +110,21 @@ def test_a_journal_that_cannot_be_read_is_refused_for_good(tmp_path: Path) -> No
         Journal(path)
 
 
+def test_a_journal_of_an_older_gateway_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    old = Journal(path)
+    old.open_connection(Connection("c", "meter", AT))
+    old.keep_packet("c", 1, "2a35", b"\x01", AT, None)
+    old.db.execute("alter table connection drop column no")
+    old.db.pragma("user_version", 1)
+    old.close()
+
+    taken_over = Journal(path)
+    taken_over.open_connection(Connection("d", "meter", AT))
+    assert [packet.raw for packet in taken_over.new_packets()] == [b"\x01"]
+    taken_over.close()
+
+
 def test_old_sent_items_go_but_the_newest_stays(journal: Journal) -> None:
     for seq in (1, 2, 3):
         journal.db.execute(
