@@ -24,7 +24,7 @@ from telemed.errors import Invalid, StartRefused, TelemedError
 NAME = "commands.sock"
 LINE_MAX = 65_536
 READ_S, ANSWER_S = 5.0, 120.0
-KINDS = {kind.__name__: kind for kind in (errors.Invalid, errors.Conflict, errors.NotFound, errors.Forbidden)}
+KINDS = {kind.__name__: kind for kind in (Invalid, StartRefused, errors.Conflict, errors.NotFound, errors.Forbidden)}
 Run = Callable[[str, dict[str, str]], list[str]]
 log = structlog.get_logger()
 
@@ -83,7 +83,9 @@ class CommandSocket:
             return {"lines": self._run(command, words)}
         except TelemedError as error:
             fields = error.fields if isinstance(error, Invalid) else None
-            return {"error": type(error).__name__, "code": error.code, "fields": fields}
+            # A StartRefused carries no code but the sentence itself.
+            code = str(error) if isinstance(error, StartRefused) else error.code
+            return {"error": type(error).__name__, "code": code, "fields": fields}
         except Exception as error:  # the edge of the server: the operator is told, the words of the error stay here
             log.error("command.failed", command=command, error=type(error).__name__)
             return {"error": "unexpected"}

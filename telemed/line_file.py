@@ -14,7 +14,7 @@ TAIL = 4096  # bytes; more than any of our lines
 
 def lines(path: Path) -> list[str]:
     """Return the whole lines of a file, without their ends; none without a file."""
-    return _whole(path.read_bytes()).decode().splitlines() if path.exists() else []
+    return _whole(path.read_bytes()).decode(errors="replace").splitlines() if path.exists() else []
 
 
 def last_line(path: Path) -> str | None:
@@ -42,7 +42,7 @@ def _mended(file: IO[bytes]) -> list[str]:
     whole = _whole(file.read())
     file.truncate(len(whole))
     file.seek(0, os.SEEK_END)
-    return whole.decode().splitlines()
+    return whole.decode(errors="replace").splitlines()
 
 
 def _whole(raw: bytes) -> bytes:

@@ -136,8 +136,10 @@ class _Running:
         if self.media is not None:
             self.media.stop()
         self.application.worker.stop()
-        heads.sign_now(self.application.services)
-        self.application.close()
+        try:
+            heads.sign_now(self.application.services)
+        finally:
+            self.application.close()
 
 
 class MediaWatch:

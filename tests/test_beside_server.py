@@ -109,6 +109,9 @@ def test_writing_commands_say_and_do_the_same_beside_the_server_as_without_it(
         with pytest.raises(Unsealable):
             services.vault.open(tx, tx.get(Patient, cast.MARIA.id), "identity")
     services.db.engine.dispose()
+    (settings.server_dir / "erased.jsonl").write_text("damaged\n")
+    code, out, told = said(capsys, ("erase", str(cast.IVAN.id)))
+    assert (code, out, "Line 1" in told) == (2, "", True)
 
     monkeypatch.setenv("TELEMED_DATA_DIR", str(tmp_path / "stopped"))
     assert [said(capsys, words) for words, _code in WRITING] == beside

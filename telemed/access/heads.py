@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from telemed import line_file
 from telemed.access.models import AuditRow, Deployment
 from telemed.clock import iso, parse_iso
+from telemed.crypto import ledger
 from telemed.crypto.signing import DerivedKey
 from telemed.errors import StartRefused
 from telemed.services import Services
@@ -116,9 +117,14 @@ class Fault:
 
 def faults(services: Services, tx: Session, path: Path) -> Iterator[Fault]:
     """Yield what a file's heads say that the trail, or the list of erasures, does not bear out."""
+    try:
+        found = [_parse(path, line) for line in line_file.lines(path)]
+        erased = len(services.keys.ledger.read()) if services.keys.ledger else 0
+    except StartRefused as damaged:
+        yield Fault("audit_file_damaged", {"file": ledger.NAME if ledger.NAME in str(damaged) else path.name})
+        return
     standing: list[Head] = []
-    for line in line_file.lines(path):
-        head = _parse(path, line)
+    for head in found:
         if not _is_ours(services, head):
             yield Fault("audit_head_foreign", {"row": head.rows, "at": head.at})
             continue
@@ -126,7 +132,6 @@ def faults(services: Services, tx: Session, path: Path) -> Iterator[Fault]:
             standing = [older for older in standing if older.rows <= head.kept]
         standing.append(head)
     yield from _unborne(tx, standing)
-    erased = len(services.keys.ledger.read()) if services.keys.ledger else 0
     if standing and standing[-1].erased > erased:
         yield Fault("erasures_cut", {"now": erased, "then": standing[-1].erased, "at": standing[-1].at})
 

@@ -68,6 +68,15 @@ def test_a_head_that_somebody_else_wrote_is_found(signed: Services) -> None:
     assert found(signed) == ["audit_head_foreign"]
 
 
+@pytest.mark.parametrize("name", ["audit-heads.jsonl", "erased.jsonl"])
+def test_a_damaged_file_is_named(signed: Services, name: str) -> None:
+    (signed.settings.server_dir / name).write_bytes(b"\xff{}\n")
+
+    (fault,) = admin_tasks.check_audit(signed)[0]
+
+    assert (fault.code, fault.facts["file"]) == ("audit_file_damaged", name)
+
+
 def test_a_copy_kept_elsewhere_finds_what_the_machines_own_file_hides(signed: Services, tmp_path: Path) -> None:
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(heads.path_of(signed).read_bytes())

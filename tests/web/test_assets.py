@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from telemed.bootstrap import ROOT, Application
-from telemed.web.assets import MARKED, address, build_mark
+from telemed.web.assets import MARKED, _needs, address, build_mark
 from tests import cast
 
 SignIn = Callable[[cast.Person], FlaskClient]
@@ -102,3 +102,13 @@ def test_a_page_names_all_that_its_scripts_need_at_once(application: Application
     preloads = re.findall(r'<link rel="modulepreload" href="([^"]+)">', page)
     assert len(preloads) == len(set(preloads))
     assert page.index("importmap") < page.index("modulepreload"), "a map that comes later would be refused"
+
+
+def test_the_postmans_phone_keeps_every_script_of_the_round() -> None:
+    """What the service worker does not keep is missing where there is no network."""
+    kept = set(re.findall(r'"/static/([^"]+)"', (ROOT / "static" / "sw.js").read_text(encoding="utf-8")))
+    needed = {"js/delivery/round.js", *_needs(ROOT / "static", "js/delivery/round.js")}
+    needed |= {"js/lib/start.js", *_needs(ROOT / "static", "js/lib/start.js")}
+
+    assert len(needed) > 10
+    assert needed <= kept
