@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ FLAGS = [
     "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
     "--disable-features=WebRtcHideLocalIpsWithMdns",
 ]  # fmt: skip
+PAGE = """<!doctype html><title>call</title><script type="importmap">
+{"imports": {"socket.io-client": "/static/vendor/socket.io.esm.min.js"}}</script>"""
 START = """async ({polite, callId}) => {
   const { createCall } = await import('/static/js/lib/call.js');
   const { live } = await import('/static/js/lib/live.js');
@@ -42,6 +45,7 @@ START = """async ({polite, callId}) => {
     socket: line.socket, callId, polite, localStream: stream,
     onRemoteTrack: (_track, stream) => { far.srcObject = stream; },
     onState: (state) => { window.state = state; seen.push(state.phase); },
+    onCode: (code) => { window.code = code; },
     onStats: (stats) => { window.stats = stats; },
   });
 }"""
@@ -57,12 +61,13 @@ class Relay:
         self.io = SocketIO(self.app, async_mode="threading")
         self.members: dict[str, dict[str, str]] = {}
         self.media: MediaClient | None = None
-        self.app.add_url_rule("/", "page", lambda: "<!doctype html><title>call</title>")
+        self.app.add_url_rule("/", "page", lambda: PAGE)
         self.app.add_url_rule("/offer", "offer", self.offer, methods=["POST"])
         self.io.on_event("call:join", self.join)
         self.io.on_event("disconnect", self.gone)
-        for event in ("call:signal", "call:heard"):
+        for event in ("call:signal", "call:heard", "call:code", "call:step"):
             self.io.on_event(event, self.passing(event))
+        self.alters: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.server = make_server("127.0.0.1", 0, self.app, threaded=True)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -87,7 +92,10 @@ class Relay:
                 emit("call:peer", {"call_id": call_id, "joined": False, "page": page}, to=call_id, include_self=False)
 
     def passing(self, event: str) -> Any:
-        return lambda document: emit(event, document, to=document["call_id"], include_self=False)
+        return lambda document: emit(event, self.altered(document), to=document["call_id"], include_self=False)
+
+    def altered(self, document: dict[str, Any]) -> dict[str, Any]:
+        return self.alters(document) if self.alters and document.get("description") else document
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +153,9 @@ def test_two_pages_hear_and_see_each_other_and_recover(page: Page, other: Page) 
     is_truly_talking(other)
     assert frames_rise(page)
     assert frames_rise(other)
+    for side in (page, other):
+        side.wait_for_function("window.code?.state === 'ready'", timeout=8000)
+    assert page.evaluate("code.digits") == other.evaluate("code.digits")
 
     # The socket breaks while the doctor asks for a restart: the pending offer goes again.
     other.evaluate("line.socket.io.engine.close()")
@@ -163,6 +174,60 @@ def test_two_pages_hear_and_see_each_other_and_recover(page: Page, other: Page) 
     # The picture stops where it is switched off, and the voice stays.
     page.evaluate("call.setVideo(false)")
     other.wait_for_function("state.hear.audio && !state.hear.video && state.phase === 'talking'", timeout=8000)
+
+
+def other_fingerprint(document: dict[str, Any]) -> dict[str, Any]:
+    """Put another certificate's fingerprint into a description, as somebody in the middle would."""
+    description = document["description"]
+    sdp = re.sub(r"(?<=a=fingerprint:sha-256 )\S+", ":".join(["AB"] * 32), description["sdp"])
+    assert sdp != description["sdp"]
+    return {**document, "description": {**description, "sdp": sdp}}
+
+
+@pytest.mark.browser
+def test_an_altered_fingerprint_never_becomes_a_talk_on_either_side(page: Page, other: Page, relay: Relay) -> None:
+    relay.alters = other_fingerprint
+    try:
+        enter(page, "call-3", polite=True)
+        enter(other, "call-3", polite=False)
+        broken = "window.state && ['failed', 'disconnected'].includes(state.connection)"
+        page.wait_for_function(f"{broken} || window.seen.includes('interrupted')", timeout=30000)
+
+        for side in (page, other):
+            assert "talking" not in side.evaluate("seen")
+            assert side.evaluate("[state.heard.audio, state.heard.video, state.hear.video]") == [False, False, False]
+    finally:
+        relay.alters = None
+
+    # The premise: the same two pages do talk as soon as nobody alters anything.
+    for side, polite in ((page, True), (other, False)):
+        side.reload()
+        enter(side, "call-4", polite=polite)
+    is_truly_talking(page)
+
+
+@pytest.mark.browser
+def test_somebody_with_a_connection_to_each_side_gives_them_different_digits(
+    page: Page, other: Page, browser: Browser, relay: Relay
+) -> None:
+    """The attacker holds a whole call with each of the two; both calls run, and only the digits tell."""
+    middle = [browser.new_context() for _ in range(2)]
+    try:
+        for victim, polite, context, call_id in ((page, True, middle[0], "call-5"), (other, False, middle[1], "call-6")):
+            enter(victim, call_id, polite=polite)
+            attacker = context.new_page()
+            attacker.goto(relay.url)
+            enter(attacker, call_id, polite=not polite)
+        digits = []
+        for victim in (page, other):
+            is_truly_talking(victim)
+            victim.wait_for_function("window.code?.state === 'ready'", timeout=15000)
+            digits.append(victim.evaluate("code.digits"))
+    finally:
+        for context in middle:
+            context.close()
+
+    assert len(set(digits)) == 2
 
 
 @pytest.mark.browser
