@@ -97,7 +97,12 @@ class _Seeder:
                 return
             if tx.query(Region).first() is not None:
                 raise StartRefused("This data folder holds another region; use an empty TELEMED_DATA_DIR.")
-            tx.add(Region(id=self.region_id, name=demo_region.REGION_NAME, zone=demo_region.ZONE))
+            tx.add(
+                Region(
+                    id=self.region_id, name=demo_region.REGION_NAME, zone=demo_region.ZONE, rx_by_post=True,
+                    rx_basis="DEMO",
+                )
+            )  # fmt: skip
             audit.record(tx, self.services.clock(), SYSTEM, "system.seed", Subject(region_id=self.region_id),
                          allowed=True, reason="command")  # fmt: skip
 

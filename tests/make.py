@@ -35,7 +35,7 @@ class Hands:
         """Put the whole cast, its branches, corners, kits and meters in place."""
         with self.services.db.write() as tx:
             for region_id, name in ((cast.LAKE, "Озёрный край"), (cast.RIVER, "Речной край")):
-                tx.add(Region(id=region_id, name=name, zone="Europe/Moscow"))
+                tx.add(Region(id=region_id, name=name, zone="Europe/Moscow", rx_by_post=True, rx_basis="TEST"))
             tx.flush()
             for branch_id in cast.BRANCHES:
                 self._branch(tx, branch_id)

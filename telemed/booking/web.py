@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import SelectField
+from wtforms import SelectChoice, SelectField
 from wtforms.validators import Regexp
 
 from telemed.booking import rules, service
@@ -22,6 +22,7 @@ from telemed.web import forms, words
 from telemed.web.guard import guard, services, who
 
 pages = Blueprint("booking", __name__)
+LENGTHS = [SelectChoice(str(minutes), str(minutes)) for minutes in rules.SLOT_MINUTES]
 DAYS_AROUND = timedelta(days=3660)
 HOUR = re.compile(r"([01]?\d|2[0-3])[:.]([0-5]\d)$")
 
@@ -219,7 +220,7 @@ class ShiftForm(forms.PageForm):
     day = forms.DayField("Day", forms.required())
     starts_at = forms.TextField("From", forms.required(), Regexp(HOUR, message="not_an_hour"))
     ends_at = forms.TextField("To", forms.required(), Regexp(HOUR, message="not_an_hour"))
-    slot_minutes = SelectField("Minutes a patient", choices=[(str(n), str(n)) for n in rules.SLOT_MINUTES], default="15")
+    slot_minutes = SelectField("Minutes a patient", choices=LENGTHS, default="15")
 
     def validate_day(self, field: forms.DayField) -> None:
         """Refuse years that nobody plans for."""
@@ -245,8 +246,8 @@ def _shift_form() -> ShiftForm | None:
     if who().role != "coordinator":
         return None
     form = ShiftForm()
-    form.doctor_id.choices = [("", words.say("Not chosen"))] + [
-        (str(id), name) for id, name in service.doctors_of_region(services(), who())
+    form.doctor_id.choices = [SelectChoice("", words.say("Not chosen"))] + [
+        SelectChoice(str(id), name) for id, name in service.doctors_of_region(services(), who())
     ]
     return form
 

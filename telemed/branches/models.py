@@ -6,18 +6,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from telemed.db import Base
 
 
 class Region(Base):
+    """A region and its legal regime. `rx_by_post`: the post may carry prescription medicines here; `rx_basis`: the act
+    that says so.
+    """
+
     __tablename__ = "region"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
     zone: Mapped[str]
+    rx_by_post: Mapped[bool] = mapped_column(default=False, server_default=false())
+    rx_basis: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class Branch(Base):

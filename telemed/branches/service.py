@@ -29,6 +29,7 @@ from telemed.ids import new_id, parse_id
 from telemed.services import Services
 
 METER_KINDS = ("blood_pressure", "glucose")
+BASIS_MAX = 300
 GATEWAY_HEADER, SIGNATURE_HEADER = "Telemed-Gateway", "Telemed-Signature"
 KEY_HEADER, ANSWER_SIGNATURE_HEADER = "Telemed-Server-Key", "Telemed-Server-Signature"
 
@@ -457,3 +458,38 @@ def record_line_check(services: Services, tx: Session, branch_id: UUID, result: 
     )  # fmt: skip
     branch.line_class, branch.line_checked_at = str(result["line_class"]), now
     services.publish(tx, LineMeasured(branch_id, branch.line_class, now))
+
+
+# --- the region's regime ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Regime:
+    """What the law of a region lets the post do."""
+
+    region_name: str
+    rx_by_post: bool
+    rx_basis: str
+
+
+def regime(services: Services, who: Principal) -> Regime:
+    """Return the regime of the coordinator's region."""
+    with services.look(who, "region.read", Subject(region_id=who.region_id)) as tx:
+        region = tx.get_one(Region, who.region_id)
+        return Regime(region.name, region.rx_by_post, region.rx_basis)
+
+
+def set_regime(services: Services, who: Principal, *, rx_by_post: bool, basis: str) -> None:
+    """Allow or forbid prescription medicines by post; audited. Raises Invalid without the act that allows it."""
+    basis = " ".join(basis.split())
+    if len(basis) > BASIS_MAX or (rx_by_post and not basis):
+        raise Invalid(fields={"basis": "too_long" if basis else "required"})
+    with services.act(who, "region.set_regime", Subject(region_id=who.region_id)) as tx:
+        region = tx.get_one(Region, who.region_id, with_for_update=True)
+        region.rx_by_post, region.rx_basis = rx_by_post, basis
+
+
+def rx_by_post(tx: Session, branch_id: UUID) -> bool:
+    """Tell whether the post may carry prescription medicines to patients of this branch."""
+    found = select(Region.rx_by_post).join(Branch, Branch.region_id == Region.id).where(Branch.id == branch_id)
+    return bool(tx.scalar(found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import RadioField
 
@@ -74,3 +74,24 @@ def _page(form: MeterForm, code: str | None = None) -> str:
     view = service.branch_view(services(), who(), _branch_id())
     words.use_zone(view.zone)
     return render_template("branches/page.html", branch=view, form=form, code=code)
+
+
+@pages.get("/region")
+@guard("region.read")
+def region() -> ResponseReturnValue:
+    """Show what the law of the region lets the post do."""
+    return render_template("branches/region.html", regime=service.regime(services(), who()), faults={}, typed=None)
+
+
+@pages.post("/region")
+@guard("region.set_regime")
+def set_regime() -> ResponseReturnValue:
+    """Change it, with the act that allows it; a refused form keeps its words."""
+    allowed, basis = request.form.get("rx_by_post") == "yes", request.form.get("basis", "")
+    try:
+        service.set_regime(services(), who(), rx_by_post=allowed, basis=basis)
+    except Invalid as error:
+        found = service.regime(services(), who())
+        return render_template("branches/region.html", regime=found, faults=error.fields, typed=(allowed, basis)), 422
+    flash("Stored. It holds for prescriptions signed from now on.", "success")
+    return redirect(url_for("branches.region"))

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from telemed.access.models import Account
 from telemed.access.relations import Principal, Relation, Subject
+from telemed.branches import service as branches
 from telemed.branches.models import Branch
 from telemed.clock import iso
 from telemed.consultation.models import Consultation
@@ -138,7 +139,7 @@ def sign(services: Services, who: Principal, prescription_id: UUID, content_hash
             raise Conflict("content_changed")
         if not clinical.get("basis"):
             raise Invalid(fields={"basis": "basis_required"})
-        verdict = _postal(services, tx, row.patient_id, clinical["items"])
+        verdict = _postal(services, tx, row, clinical["items"])
         row.postal, row.postal_reason = verdict.ok, verdict.reason
         row.signed_at = services.clock()
         row.valid_until = row.signed_at + rules.VALIDITY
@@ -194,9 +195,10 @@ def panel(services: Services, who: Principal, consultation_id: UUID) -> Panel:
     """Return all that `prescription/parts/panel.html` needs."""
     shown = prescriptions_of_consultation(services, who, consultation_id)
     with services.db.read() as tx:
-        patient_id = tx.get_one(Consultation, consultation_id).patient_id
-        refusal = _post_refusal(services, tx, patient_id)
-    reasons = {m.code: rules.why_not_by_post(m, rx_by_post=_rx_by_post(services)) for m in catalogue()}
+        case = tx.get_one(Consultation, consultation_id)
+        refusal = _post_refusal(services, tx, case.patient_id)
+        allowed = branches.rx_by_post(tx, case.branch_id)
+    reasons = {m.code: rules.why_not_by_post(m, rx_by_post=allowed) for m in catalogue()}
     barred = {code: reason for code, reason in reasons.items() if reason}
     return Panel(consultation_id, [p for p in shown if p.state != "cancelled" or p.signed_at], catalogue(), barred, refusal)
 
@@ -232,7 +234,7 @@ def items_of(services: Services, tx: Session, prescription: Prescription) -> lis
 def is_postal(services: Services, tx: Session, prescription: Prescription) -> bool:
     """Tell whether the post may still carry it: the consent to pass the address on may be gone since the signature."""
     items = items_of(services, tx, prescription)
-    return bool(prescription.postal) and _postal(services, tx, prescription.patient_id, items).ok
+    return bool(prescription.postal) and _postal(services, tx, prescription, items).ok
 
 
 def verify(services: Services, tx: Session, prescription: Prescription) -> bool:
@@ -321,7 +323,7 @@ def _view(services: Services, tx: Session, row: Prescription) -> PrescriptionVie
     items = clinical.get("items", [])
     verdict = Eligibility(bool(row.postal), row.postal_reason)
     if row.state == "draft":
-        verdict = _postal(services, tx, row.patient_id, items)
+        verdict = _postal(services, tx, row, items)
     return PrescriptionView(
         id=row.id, number=row.number, state=row.state, consultation_id=row.consultation_id, items=items,
         basis=clinical.get("basis"), postal=verdict.ok, postal_reason=verdict.reason, postal_item=verdict.item,
@@ -331,11 +333,12 @@ def _view(services: Services, tx: Session, row: Prescription) -> PrescriptionVie
     )  # fmt: skip
 
 
-def _postal(services: Services, tx: Session, patient_id: UUID, items: list[dict[str, Any]]) -> Eligibility:
-    by_items = eligibility(items, rx_by_post=_rx_by_post(services))
+def _postal(services: Services, tx: Session, row: Prescription, items: list[dict[str, Any]]) -> Eligibility:
+    # Decree 292 of 22.02.2023 allowed it in three regions until 01.03.2026: a fact of the region, not of the program.
+    by_items = eligibility(items, rx_by_post=branches.rx_by_post(tx, row.branch_id))
     if not by_items.ok:
         return by_items
-    refusal = _post_refusal(services, tx, patient_id)
+    refusal = _post_refusal(services, tx, row.patient_id)
     return Eligibility(refusal is None, refusal)
 
 
@@ -344,11 +347,6 @@ def _post_refusal(services: Services, tx: Session, patient_id: UUID) -> str | No
     if not patients.has_consent(tx, patient_id, "delivery"):
         return "no_delivery_consent"
     return None if patients.contact_of(services, tx, patient_id).get("address") else "address_missing"
-
-
-def _rx_by_post(services: Services) -> bool:
-    # Decree 292 of 22.02.2023 allowed it in three regions until 01.03.2026; the demo's made-up region plays one.
-    return services.demo
 
 
 def _birth_date(services: Services, tx: Session, patient_id: UUID) -> str:
