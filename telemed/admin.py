@@ -18,6 +18,7 @@ from telemed import command_socket, commands, i18n
 from telemed.access import accounts, admin_tasks, heads
 from telemed.bootstrap import build_services, found_deployment
 from telemed.branches import service as branches
+from telemed.consultation import turn
 from telemed.consultation.media_client import MediaClient
 from telemed.crypto import ledger
 from telemed.delivery import service as delivery
@@ -264,3 +265,21 @@ def _findings(settings: Settings) -> Iterator[str]:
         yield f"{failed} background jobs failed for good."
     if settings.media_url and not MediaClient(settings.media_url, settings.media_secret).healthy():
         yield "The media process does not answer."
+    yield from _turn_findings(settings)
+
+
+def _turn_findings(settings: Settings) -> Iterator[str]:
+    """Yield what is wrong with coturn, asked for a relay as a call would ask."""
+    name = f"{int(time.time()) + 60}:doctor"
+    for url in settings.turn_url.split():
+        if url.startswith("turns:"):
+            continue  # behind TLS; its plain sibling answers for it
+        try:
+            answer = turn.ask_for_a_relay(url, name, turn.password_of(settings.turn_secret, name))
+        except turn.TurnSilent:
+            yield f"No TURN server answers at {url}: calls that need a relay will not connect."
+            continue
+        if answer.error is not None:
+            yield f"The TURN server at {url} refuses us with {answer.error}: is TELEMED_TURN_SECRET its secret?"
+        if turn.is_old(answer.software):
+            yield f"{answer.software} at {url} is older than 4.9.0, which closed holes in its deny lists: update it."

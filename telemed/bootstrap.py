@@ -35,6 +35,7 @@ from telemed.consultation import live as consultation_live
 from telemed.consultation import service as consultation_service
 from telemed.consultation import web as consultation_web
 from telemed.consultation.media_client import MediaClient
+from telemed.consultation.media_plane import media_plane
 from telemed.crypto import ledger
 from telemed.crypto.index import BlindIndex
 from telemed.crypto.keys import KeyRing, open_root
@@ -149,6 +150,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now, read_only: boo
         demo=deployment.demo,
         journey=journey.JOURNEY,
     )
+    services.outside["media_plane"] = media_plane(settings, clock)
     services.register([OWN])
     services.register(consultation_service.relations(clock))
     for slice_service in SLICE_SERVICES:

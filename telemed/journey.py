@@ -51,7 +51,9 @@ DURABLE: dict[type, tuple[outbox.Handler, ...]] = {
     readings.TriageChanged: (consultation_jobs.raise_case,),
     checkup.VisitReady: (consultation_jobs.queue_case,),
     checkup.VisitClosed: (consultation_jobs.store_case,),
-    consultation.ConsultationEnded: (feedback_jobs.offer_rating_of_visit, pilot_jobs.count_consulted),
+    consultation.ConsultationEnded: (
+        feedback_jobs.offer_rating_of_visit, pilot_jobs.count_consulted, consultation_jobs.close_media,
+    ),
     prescription.PrescriptionSigned: (delivery_jobs.place_order, pilot_jobs.count_prescribed),
     prescription.PrescriptionCancelled: (delivery_jobs.cancel_order,),
     delivery.ParcelDelivered: (feedback_jobs.offer_rating_of_parcel, pilot_jobs.count_delivered),

@@ -26,6 +26,7 @@ class Settings:
     redis_url: str
     media_url: str
     media_secret: str
+    media_plane: str
     turn_url: str
     turn_secret: str
     root_passphrase: str
@@ -67,6 +68,7 @@ def from_environment(environ: Mapping[str, str] | None = None, folder: Path | No
         redis_url=read.secret("TELEMED_REDIS_URL"),
         media_url=read.text("TELEMED_MEDIA_URL", ""),
         media_secret=read.secret("TELEMED_MEDIA_SECRET"),
+        media_plane=read.choice("TELEMED_MEDIA_PLANE", "p2p", ("p2p", "relay")),
         turn_url=read.text("TELEMED_TURN_URL", ""),
         turn_secret=read.secret("TELEMED_TURN_SECRET"),
         root_passphrase=read.secret("TELEMED_ROOT_PASSPHRASE"),
@@ -106,6 +108,8 @@ def _refuse_contradictions(settings: Settings) -> None:
         raise StartRefused("To serve on a network, set TELEMED_PUBLIC_URL to the https:// address of your TLS proxy.")
     if bool(settings.turn_url) != bool(settings.turn_secret):
         raise StartRefused("TELEMED_TURN_URL and TELEMED_TURN_SECRET go together; set both or none.")
+    if settings.media_plane == "relay" and not settings.turn_url:
+        raise StartRefused("TELEMED_MEDIA_PLANE=relay needs coturn: set TELEMED_TURN_URL and TELEMED_TURN_SECRET.")
     if not settings.database_url.startswith(("sqlite:///", "postgresql://")):
         raise StartRefused("TELEMED_DATABASE_URL must begin with sqlite:/// or postgresql://.")
 

@@ -154,12 +154,15 @@ def install_browser_parts(root: Path, venv: Path, with_tests: bool, steps: Steps
 
 
 def provide_test_programs(venv: Path, steps: Steps, stamp: Stamp) -> None:
-    """Find or install Chromium and redis-server. What cannot be had is said, and the tests that need it say it again."""
+    """Find or install Chromium, redis-server and coturn. What cannot be had is said; tests that need it say it again."""
     if system_parts.known_chromium(venv) is None and (path := system_parts.provide_chromium(venv, steps)):
         print(f"  Chromium: {path}")
     if not stamp.says("redis", "looked for"):
         print(f"  redis-server: {system_parts.provide_redis(steps)}")
         stamp.note("redis", "looked for")
+    if not stamp.says("coturn", "looked for"):
+        print(f"  coturn: {system_parts.provide_coturn(steps)}")
+        stamp.note("coturn", "looked for")
 
 
 if __name__ == "__main__":

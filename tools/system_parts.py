@@ -1,4 +1,4 @@
-"""Finds, or as root installs, what the tests need beside Python packages: Chromium and redis-server."""
+"""Finds, or as root installs, what the tests need beside Python packages: Chromium, redis-server and coturn."""
 
 from __future__ import annotations
 
@@ -110,6 +110,13 @@ def apt_install(packages: list[str], steps: Steps) -> bool:
             except CommandFailed:
                 continue
     return False
+
+
+def provide_coturn(steps: Steps) -> str:
+    """Install coturn where that is possible. Returns the words for the report; tests count what they skip."""
+    if not shutil.which("turnserver"):
+        apt_install(["coturn"], steps)
+    return shutil.which("turnserver") or "not found; the tests that need it are counted as skipped"
 
 
 def provide_redis(steps: Steps) -> str:

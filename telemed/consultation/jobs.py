@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from telemed.checkup.events import VisitClosed, VisitReady
-from telemed.consultation import service, service_stored
+from telemed.consultation import service, service_call, service_stored
+from telemed.consultation.events import ConsultationEnded
 from telemed.db import Tx
 from telemed.readings.events import TriageChanged
 from telemed.services import Services
@@ -22,3 +23,8 @@ def raise_case(services: Services, tx: Tx, event: TriageChanged) -> None:
 def store_case(services: Services, tx: Tx, event: VisitClosed) -> None:
     """Keep the case of a patient who went home unseen."""
     service_stored.store_case(services, tx, event.visit_id)
+
+
+def close_media(services: Services, _tx: Tx, event: ConsultationEnded) -> None:
+    """Give back what the call held on its media plane."""
+    service_call.plane_of(services).close(event.consultation_id)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from telemed.access.accounts import who_is
 from telemed.access.relations import Principal, Subject
 from telemed.consultation import service_call, service_quality
+from telemed.consultation.media_plane import Happened
 from telemed.consultation.members import Calls, Member
 from telemed.consultation.relations import find_subject
 from telemed.db import Tx
@@ -116,14 +117,14 @@ def _register_coming_and_going(live: Live, services: Services, relay: Relay) -> 
         role = service_call.join_call(services, who, message.call_id)
         me = Member(role, message.page, message.device or message.page, request.cookies.get(COOKIE))
         relay.make_room(message.call_id, me, take_over=message.take_over)
-        service_call.note_call_step(services, who, message.call_id, "joined")
+        relay.plane.join(message.call_id, who)
         relay.enter(message.call_id, me)
         return {"ok": True}
 
     @live.on("call:leave", CALL, CallMessage)
     def leave(who: Principal, message: CallMessage) -> dict[str, Any]:
         relay.leave(message.call_id, _sid())  # first: who may no longer be in the call may always leave it
-        service_call.note_call_step(services, who, message.call_id, "left")
+        relay.plane.leave(message.call_id, who)
         return {"ok": True}
 
 
@@ -132,7 +133,7 @@ def _register_signalling(live: Live, services: Services, relay: Relay) -> None:
     def servers(who: Principal, message: CallMessage) -> dict[str, Any]:
         role = service_call.join_call(services, who, message.call_id)
         phone = service_call.phone_of_other_side(services, message.call_id, role)
-        return {"ok": True, "ice_servers": service_call.ice_servers(services, message.call_id), "phone": phone}
+        return {"ok": True, **relay.plane.open(message.call_id).as_json(), "phone": phone}
 
     @live.on("call:signal", CALL, Signal)
     def signal(who: Principal, message: Signal) -> dict[str, Any]:
@@ -189,6 +190,8 @@ class Relay:
 
     def __init__(self, live: Live, services: Services) -> None:
         self._live, self._services, self._calls = live, services, Calls()
+        self.plane = service_call.plane_of(services)
+        self.plane.events(self._note)
 
     def check(self, who: Principal, call_id: UUID) -> str:
         """Return the speaker's role. Raises Conflict("call_elsewhere") for a page that was taken over or never joined."""
@@ -229,7 +232,7 @@ class Relay:
             if gone is not None:
                 with suppress(TelemedError):  # the visit may be closed already
                     who = who_is(self._services, gone.session)
-                    service_call.note_call_step(self._services, who, call_id, "left", "dropped")
+                    self.plane.leave(call_id, who, "dropped")
 
     def send(self, event: str, call_id: UUID, document: dict[str, Any]) -> int:
         """Send to the others who may hear it now; return how many pages that were. Who may not is put out."""
@@ -242,6 +245,9 @@ class Relay:
                 self._calls.leave(call_id, sid)
                 leave_room(_room(call_id), sid=sid, namespace="/")
         return reached
+
+    def _note(self, news: Happened) -> None:
+        service_call.note_call_step(self._services, news.who, news.call_id, news.kind, news.reason)
 
     def _belongs(self, member: Member, call_id: UUID) -> bool:
         return service_call.belongs(self._services, who_is(self._services, member.session), call_id)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,23 +15,12 @@ from telemed.booking.models import Doctor
 from telemed.branches import service as branches
 from telemed.consultation import rules
 from telemed.consultation.events import CallStarted, MessageWritten
+from telemed.consultation.media_plane import MediaPlane
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
 from telemed.consultation.relations import find_subject, subject_of
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.services import Services
-
-TURN_LIFE_S = 3600
-
-
-def ice_servers(services: Services, case_id: UUID) -> list[dict[str, Any]]:
-    """Return the relay for one call: coturn's time-limited credentials, one hour. Empty without a relay."""
-    settings = services.settings
-    if not settings.turn_url:
-        return []
-    name = f"{int(services.clock().timestamp()) + TURN_LIFE_S}:{case_id}"
-    digest = hmac.new(settings.turn_secret.encode(), name.encode(), hashlib.sha1).digest()
-    return [{"urls": [settings.turn_url], "username": name, "credential": base64.b64encode(digest).decode()}]
 
 
 def phone_of_other_side(services: Services, case_id: UUID, role: str) -> str:
@@ -151,6 +137,12 @@ def messages(services: Services, who: Principal, case_id: UUID) -> list[MessageV
         return [
             MessageView(row.id, row.author_role, row.at, services.vault.open(tx, row, "words")["text"]) for row in rows
         ]
+
+
+def plane_of(services: Services) -> MediaPlane:
+    """Return the media plane of this deployment."""
+    plane: MediaPlane = services.outside["media_plane"]
+    return plane
 
 
 def record_line_check(services: Services, who: Principal, branch_id: UUID, result: dict[str, Any]) -> str:

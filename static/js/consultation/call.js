@@ -37,9 +37,10 @@ function begin(box) {
     }
     part("local").srcObject = stream;
     remember(`call-on:${id}`, "1");
-    await untilTaken();
+    const way = await untilTaken();
     call = createCall({
-      socket: line.socket, callId: id, polite: role === "clerk", iceServers: servers, localStream: stream, nextId: newId,
+      relayOnly: way?.policy === "relay", iceServers: async () => (await servers()).ice_servers,
+      socket: line.socket, callId: id, polite: role === "clerk", localStream: stream, nextId: newId,
       lineClass: box.dataset.callLine || null, device: device(), certificates: [await certificate()],
       onRemoteTrack: (_track, remote) => { part("remote").srcObject = remote; tell("call-remote", remote); },
       onState: show,
@@ -57,7 +58,7 @@ function begin(box) {
   async function servers() {
     const answer = await line.ask("call:servers", { call_id: id });
     if (answer.phone) tell("call-phone", answer.phone); // a page from before the case was taken has none
-    return answer.ice_servers;
+    return answer; // {kind, ice_servers, policy, expires_at}: telemed/consultation/media_plane.py
   }
 
   // The corner may press the button before a doctor has taken the case: then the talk begins by itself.
