@@ -4,12 +4,21 @@ How long each takes is a figure of bench/; here it only has to happen.
 
 from __future__ import annotations
 
-import pytest
+import os
+import signal
+from pathlib import Path
 
-from tests.line import LINES
-from tests.village import FIGURES, Village, until_more
+import pytest
+from playwright.sync_api import Page
+
+from tests.coturn import SECRET, NoCoturn, coturn
+from tests.line import CLEAN, CUT, LINES
+from tests.village import FIGURES, Village, until, until_more
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("calls")]
+PENDING = "document.querySelector('[data-call]').callPeer.connection.signalingState"
+REMOTE = "document.querySelector('[data-call]').callPeer.connection.remoteDescription.sdp"
+ONLINE = "fetch('/healthz').then((answer) => answer.ok, () => false)"
 
 
 @pytest.mark.parametrize("line", ["clean", "400k-300ms-5"])
@@ -21,3 +30,83 @@ def test_both_see_and_hear_each_other(quiet_village: Village, line: str) -> None
     for page in pages.values():
         until_more(page, "frames", "packets")
     assert [page.evaluate(FIGURES)["pair"]["local"] for page in pages.values()] == ["host", "host"]
+
+
+def credentials(page: Page) -> str:
+    return str(page.evaluate(FIGURES)["credentials"])
+
+
+def test_voice_and_picture_return_after_a_cut(quiet_village: Village) -> None:
+    """The premise: the cut is long enough that the browser mends nothing alone; both sides restarted the connection."""
+    pages = quiet_village.pages()
+    quiet_village.talk(pages)
+    before = [credentials(page) for page in pages.values()]
+    quiet_village.lines.set("corner", CUT)
+    until(pages["doctor"], FIGURES, lambda now: now["state"] == "disconnected")
+    until(pages["doctor"], PENDING, lambda state: state != "stable")  # the restart is due, and cannot pass
+    quiet_village.lines.set("corner", CLEAN)
+
+    for page in pages.values():
+        until_more(page, "frames", "packets")
+    assert all(credentials(page) != old for page, old in zip(pages.values(), before, strict=True))
+
+
+def test_a_call_does_not_notice_that_the_media_process_died(quiet_village: Village) -> None:
+    pages = quiet_village.pages()
+    quiet_village.talk(pages)
+    before = [credentials(page) for page in pages.values()]
+    killed = quiet_village.media_pid()
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+
+    for page in pages.values():
+        until_more(page, "frames", "packets", by=30)
+    until(pages["doctor"], "1", lambda _one: quiet_village.media_pid() not in (None, killed))
+    assert [credentials(page) for page in pages.values()] == before
+
+
+def test_a_call_goes_on_while_the_server_restarts_and_signalling_comes_back(quiet_village: Village) -> None:
+    """A restart of the connection afterwards needs both sides' signalling, so it proves that they are back."""
+    pages = quiet_village.pages()
+    quiet_village.talk(pages)
+    before = [credentials(page) for page in pages.values()]
+    quiet_village.stop_server(signal.SIGKILL)
+    for page in pages.values():
+        until_more(page, "frames", "packets", by=30)
+    assert [credentials(page) for page in pages.values()] == before
+    quiet_village.start_server()
+    for page in pages.values():
+        until(page, ONLINE, bool)
+    pages["doctor"].evaluate("document.querySelector('[data-call]').callPeer.connection.restartIce()")
+
+    for page, old in zip(pages.values(), before, strict=True):
+        until(page, FIGURES, lambda now, old=old: now["credentials"] != old)
+        until_more(page, "frames", "packets")
+
+
+def test_a_call_goes_through_coturn_and_hides_both_addresses(quiet_village: Village, tmp_path: Path) -> None:
+    lines = quiet_village.lines
+    own = f"{lines.network}.0.0-{lines.network}.255.255"
+    try:
+        with coturn(tmp_path, lines.hub, own) as url:
+            restart(quiet_village, TELEMED_MEDIA_PLANE="relay", TELEMED_TURN_URL=url, TELEMED_TURN_SECRET=SECRET)
+            try:
+                pages = quiet_village.pages()
+                quiet_village.talk(pages)
+                figures = [until_more(page, "frames", "packets") for page in pages.values()]
+                seen = [page.evaluate(REMOTE) for page in pages.values()]
+            finally:
+                restart(quiet_village, TELEMED_MEDIA_PLANE="p2p", TELEMED_TURN_URL="", TELEMED_TURN_SECRET="")
+    except NoCoturn as missing:
+        pytest.skip(str(missing))
+
+    assert [one["pair"] for one in figures] == [{"local": "relay", "remote": "relay"}] * 2
+    assert lines.address("doctor") not in seen[0]
+    assert lines.address("corner") not in seen[1]
+    assert all(lines.hub in text for text in seen)
+
+
+def restart(village: Village, **changed: str) -> None:
+    """Start the server anew with other settings."""
+    village.stop_server()
+    village.start_server(**changed)
