@@ -8,9 +8,15 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import ingest, live, setup, single
+from bench import gateway, ingest, live, setup, single
 
-PARTS = {"ingest": ingest.figures, "single": single.figures, "live": live.figures, "setup": setup.figures}
+PARTS = {
+    "gateway": gateway.figures,
+    "ingest": ingest.figures,
+    "single": single.figures,
+    "live": live.figures,
+    "setup": setup.figures,
+}
 RESULTS = Path(__file__).parent / "results.json"
 
 

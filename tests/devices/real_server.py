@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,11 +20,14 @@ from uuid import UUID, uuid4
 import httpx
 from sqlalchemy import select
 
-from devices import identity, sealing, wire
-from devices.journal import Journal
+from devices import identity, sealing, uplink, wire
+from devices.agent import Agent, system_radio
+from devices.journal import Connection, Journal
 from devices.meters import BLOOD_PRESSURE, EnrolledMeters
 from devices.outbox import Outbox
+from devices.sealer import Sealer
 from devices.session import Session
+from devices.simulator.models import Pressure
 from telemed.bootstrap import build_services
 from telemed.readings.models import Reading, Transmission
 from tests import cast
@@ -76,6 +82,46 @@ class Branch:
         Session(journal, outbox).open_visit(str(self.visit_id), now)
         journal.close()
 
+    def fill(self, visits: int, readings: int, hours: int = 72) -> None:
+        """Let the gateway take so many readings in each of so many visits, spread over hours without a server."""
+        services = build_services(self.settings)
+        hands = Hands(services)
+        ids = [str(hands.visit(state="closed")) for _ in range(visits)]
+        services.db.close()
+        journal = Journal(self.gateway_dir / "journal.db")
+        try:
+            with journal.transaction():  # syncs prove nothing here
+                for number, visit_id in enumerate(ids):
+                    begun = datetime.now(UTC) - timedelta(hours=hours * (visits - number) / visits)
+                    self._measure(journal, visit_id, begun, range(number * readings, (number + 1) * readings))
+        finally:
+            journal.close()
+
+    def _measure(self, journal: Journal, visit_id: str, begun: datetime, numbers: range) -> None:
+        outbox = Outbox(journal, self.identity.gateway_id, self.identity.branch_id)
+        session = Session(journal, outbox)
+        sealer = Sealer(journal, outbox, session, lambda: self.identity.ingest_key, "gateway", UTC)
+        session.open_visit(visit_id, begun)
+        journal.open_connection(Connection(str(uuid4()), self.enrolment_id, wire.iso(begun), None, 0))
+        connection_id = journal.rows("select connection_id from connection order by no desc limit 1")[0][0]
+        for ordinal, number in enumerate(numbers, 1):
+            at = begun + timedelta(seconds=10 + ordinal)
+            packet = pressure(number, at.replace(tzinfo=None, microsecond=0)).packet()
+            journal.keep_packet(connection_id, ordinal, "2a35", packet, wire.iso(at), visit_id)
+        sealer.seal_new()
+        session.close_visit(visit_id, begun + timedelta(minutes=5))
+
+    @asynccontextmanager
+    async def agent(self) -> AsyncIterator[Agent]:
+        """Yield the gateway in this process, nothing of it running yet; it has no radio."""
+        journal = Journal(self.gateway_dir / "journal.db")
+        try:
+            async with uplink.open_client(self.url) as client:
+                server = uplink.Uplink(client, self.identity, self.url)
+                yield Agent(self.identity, journal, server, system_radio, False, UTC)
+        finally:
+            journal.close()
+
     def start_server(self) -> None:
         """Start the server without its media part; return when it answers."""
         media = f"http://127.0.0.1:{_unused_port()}"
@@ -124,6 +170,27 @@ class Branch:
                 return [services.vault.open(tx, row, "clinical") for row in rows]
         finally:
             services.db.close()
+
+
+def pressure(number: int, at: datetime) -> Pressure:
+    """Return the measurement that carries its number in its values."""
+    return Pressure(120 + number % 100, 50 + number // 100 % 50, 50 + number // 5000, at)
+
+
+def number_of(raw: str) -> int:
+    """Return the number that a packet's values carry."""
+    packet = bytes.fromhex(raw)
+    return packet[1] - 120 + 100 * (packet[3] - 50) + 5000 * (packet[14] - 50)
+
+
+async def drain(agent: Agent) -> None:
+    """Let the gateway send until the server has acknowledged everything."""
+    sending = asyncio.create_task(agent.send())
+    try:
+        while agent.outbox.waiting():
+            await asyncio.sleep(0.01)
+    finally:
+        sending.cancel()
 
 
 def _unused_port() -> int:

@@ -12,24 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from devices.simulator.models import Pressure
 from devices.simulator.rig import Rig, open_rig, serve_hci
-from tests.devices.real_server import Branch
+from tests.devices.real_server import Branch, number_of, pressure
 
 LIMIT_S = 1800
 STEP_S = 0.02
 TROUBLES = ("cut", "gateway", "server")
-
-
-def pressure(number: int, at: datetime) -> Pressure:
-    """Return the measurement that carries its number in its values."""
-    return Pressure(120 + number % 100, 50 + number // 100 % 50, 50 + number // 5000, at)
-
-
-def number_of(raw: str) -> int:
-    """Return the number that a packet's values carry."""
-    packet = bytes.fromhex(raw)
-    return packet[1] - 120 + 100 * (packet[3] - 50) + 5000 * (packet[14] - 50)
 
 
 class Trouble:
