@@ -86,7 +86,8 @@ class Session:
 
     def holds(self, visit: Visit, placed: Placed) -> bool:
         """Say whether a reading was measured within this visit, and cannot be the one before's."""
-        found = self.journal.one("select max(closed_at) from visit where opened_at < ?", wire.iso(visit.opened_at))
+        # By the end alone: the clock may have been set back since the other was opened.
+        found = self.journal.one("select max(closed_at) from visit where closed_at <= ?", wire.iso(visit.opened_at))
         before = wire.parse_iso(found[0]) if found and found[0] else None
         set_at = self.journal.setting("clock_set_at")
         return belongs(visit, placed, before, wire.parse_iso(set_at) if set_at else None)

@@ -101,3 +101,12 @@ def test_a_clock_that_was_set_while_the_gateway_was_stopped_is_noticed(session: 
 
     assert not restarted.check_clock(after(seconds=30), 130.0)
     assert restarted.check_clock(after(hours=2), 150.0)
+
+
+def test_a_neighbour_counts_though_the_clock_was_set_back_while_it_was_open(session: Session) -> None:
+    session.open_visit("last", after(hours=7))
+    session.open_visit("v", NOW)
+    visit = session.visit("v")
+    assert visit is not None
+
+    assert not session.holds(visit, proven(after(seconds=-20)))
