@@ -10,14 +10,15 @@ Field = str | bytes | int
 def lp(value: Field) -> bytes:
     """Return a field with its two-byte big-endian length in front. Raises ValueError above 65,535 bytes."""
     raw = value if isinstance(value, bytes) else str(value).encode()
-    if len(raw) > 0xFFFF:
-        raise ValueError("a length-prefixed field has at most 65,535 bytes")
-    return len(raw).to_bytes(2, "big") + raw
+    try:
+        return len(raw).to_bytes(2, "big") + raw
+    except OverflowError:
+        raise ValueError("a length-prefixed field has at most 65,535 bytes") from None
 
 
 def fields(*values: Field) -> bytes:
     """Return the fields one after another, each with its length; no two different lists give the same bytes."""
-    return b"".join(lp(value) for value in values)
+    return b"".join(map(lp, values))
 
 
 def sha256_hex(raw: bytes) -> str:

@@ -33,7 +33,7 @@ from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
 KINDS = ("blood_pressure", "glucose")
-NEWEST = 12  # results of a kind that triage looks at; a series asks for three or four
+NEWEST = 8  # results of a kind that triage looks at; a series asks for three to five
 NO_GLUCOSE = frozenset({"ketone", "strip_unknown"})  # the number is, or may be, one of ketones
 TYPED_LIMITS = {"systolic": (50, 300), "diastolic": (20, 200), "pulse": (20, 300), "glucose_mmol_l": (0.6, 33.3)}
 
@@ -130,7 +130,7 @@ def _views(services: Services, tx: Session, visit_id: UUID) -> list[ReadingView]
     rows = tx.scalars(
         select(Reading).where(Reading.visit_id == visit_id).order_by(Reading.measured_at, Reading.stored_at)
     )
-    return [_view(services, tx, row) for row in rows]
+    return [_view(services, tx, row, with_truth=True) for row in rows]
 
 
 _NEWEST_OF_ALL = (
@@ -153,13 +153,13 @@ def _newest_views(services: Services, tx: Session, visit_id: UUID) -> list[Readi
     return [_view(services, tx, row) for row in rows]
 
 
-def _view(services: Services, tx: Session, row: Reading) -> ReadingView:
+def _view(services: Services, tx: Session, row: Reading, *, with_truth: bool = False) -> ReadingView:
     record = services.vault.open(tx, row, "clinical")
     decoded: dict[str, Any] = record["decoded"]
     base = {
         "id": row.id, "kind": row.kind, "source": row.source, "status": row.status,
         "reasons": tuple(record.get("reasons", ())), "measured_at": row.measured_at, "time_quality": row.time_quality,
-        "truth": truth_of(record, row.time_quality),
+        "truth": truth_of(record, row.time_quality) if with_truth else None,
     }  # fmt: skip
     if row.kind == "glucose":
         if NO_GLUCOSE & set(record.get("reasons", ())):

@@ -35,7 +35,7 @@ def truth_of(record: Mapping[str, Any], time_quality: str) -> Truth:
     meter = record.get("meter") or {}
     name = " ".join(part for part in (meter.get("manufacturer"), meter.get("model")) if part)
     return Truth(
-        raw=str(record.get("raw") or "")[:SHOWN_RAW],
+        raw=_grouped(str(record.get("raw") or "")[:SHOWN_RAW]),
         characteristic=str(record.get("characteristic") or ""),
         unit=str((record.get("decoded") or {}).get("unit") or ""),
         meter=name,
@@ -46,6 +46,11 @@ def truth_of(record: Mapping[str, Any], time_quality: str) -> Truth:
         effective_at=_moment(record.get("effective_at")),
         time_quality=time_quality,
     )
+
+
+def _grouped(raw: str) -> str:
+    """Return hex in groups of two bytes, which a person can compare and a narrow page can break."""
+    return " ".join(raw[at : at + 4] for at in range(0, len(raw), 4))
 
 
 def _moment(text: Any) -> datetime | None:

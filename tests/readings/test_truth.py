@@ -87,7 +87,7 @@ def test_packet_times_offset_and_quality_are_kept_as_they_came(
     (view,) = service.readings_of_visit(services, cast.VERA.who, visit)
     truth = view.truth
     assert truth is not None
-    assert (truth.raw, truth.meter_time, truth.offset_s) == ("1e800052006100", "2019-01-01 00:00:05", 20)
+    assert (truth.raw, truth.meter_time, truth.offset_s) == ("1e80 0052 0061 00", "2019-01-01 00:00:05", 20)
     assert (later(lambda: truth.effective_at), later(lambda: truth.received_at)) == (effective, now)  # type: ignore[arg-type,return-value]
     assert (truth.time_quality, truth.meter, truth.serial) == (quality, "Simulated SIM", "1")
 
@@ -99,7 +99,7 @@ def test_the_doctor_may_open_what_the_meter_sent(
     page = sign_in(cast.VERA).get(f"/doctor/cases/{taken(services, visit)}/values").text
 
     assert "<details data-truth" in page
-    assert "1e800052006100" in page
+    assert "1e80 0052 0061 00" in page
     assert "2026-11-23 09:01:07" in page
     assert "received right after the measurement" in page
 
