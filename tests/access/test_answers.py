@@ -68,6 +68,21 @@ def test_who_lost_the_lease_does_not_replace_the_answer(db_services: Services, c
     assert ask(db_services, never) == {"by": "second"}
 
 
+def test_who_lost_the_lease_stores_nothing_for_who_has_it(db_services: Services, clock: Clock) -> None:
+    def slow() -> dict[str, Any]:
+        clock.forward(seconds=61)
+        with pytest.raises(SystemExit):
+            ask(db_services, crash)
+        return {"by": "first"}
+
+    ask(db_services, slow)
+
+    with pytest.raises(StillWorking):
+        ask(db_services, never)
+    clock.forward(seconds=61)
+    assert ask(db_services, lambda: {"by": "third"}) == {"by": "third"}
+
+
 def test_refused_work_leaves_the_key_free(db_services: Services) -> None:
     def refused() -> dict[str, Any]:
         raise Conflict("note_changed")
