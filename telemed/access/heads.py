@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
@@ -113,6 +113,11 @@ class Fault:
 
     code: str
     facts: dict[str, object]
+
+    @property
+    def at(self) -> datetime | None:
+        """Return when the head was signed that is not borne out, for a page that shows local times."""
+        return parse_iso(str(self.facts["at"])) if "at" in self.facts else None
 
 
 def faults(services: Services, tx: Session, path: Path) -> Iterator[Fault]:

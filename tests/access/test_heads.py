@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import delete, select
 
 from telemed.access import admin_tasks, audit, heads
@@ -75,6 +77,19 @@ def test_a_damaged_file_is_named(signed: Services, name: str) -> None:
     (fault,) = admin_tasks.check_audit(signed)[0]
 
     assert (fault.code, fault.facts["file"]) == ("audit_file_damaged", name)
+
+
+def test_the_auditor_reads_what_is_wrong_in_words_and_local_time(
+    signed: Services, sign_in: Callable[[cast.Person], FlaskClient]
+) -> None:
+    with signed.db.write() as tx:
+        tx.execute(delete(AuditRow).where(AuditRow.no > 25))
+
+    page = sign_in(cast.TAMARA).get("/audit").text
+
+    assert "its end was cut off" in page
+    assert cast.NOON.strftime("%d.%m.%Y") in page
+    assert "000Z" not in page
 
 
 def test_a_copy_kept_elsewhere_finds_what_the_machines_own_file_hides(signed: Services, tmp_path: Path) -> None:
