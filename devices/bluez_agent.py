@@ -9,15 +9,17 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Annotated
 
 from dbus_fast import BusType, DBusError, Message, MessageType
 from dbus_fast.aio import MessageBus
-from dbus_fast.annotations import DBusObjectPath, DBusStr, DBusUInt16, DBusUInt32
+from dbus_fast.annotations import DBusObjectPath, DBusSignature, DBusStr, DBusUInt16, DBusUInt32
 from dbus_fast.service import ServiceInterface, dbus_method
 
 from devices.pairing import Ask
 
 CALL_WITHIN_S = 5.0
+Nothing = Annotated[None, DBusSignature("")]
 
 
 class AgentRefused(OSError):
@@ -51,12 +53,12 @@ class PairingAgent(ServiceInterface):
         return passkey
 
     @dbus_method()
-    def RequestAuthorization(self, device: DBusObjectPath) -> None:
+    def RequestAuthorization(self, device: DBusObjectPath) -> Nothing:
         """Allow the meter to pair without a passkey when it has none."""
         self._check(device)
 
     @dbus_method()
-    def AuthorizeService(self, device: DBusObjectPath, uuid: DBusStr) -> None:
+    def AuthorizeService(self, device: DBusObjectPath, uuid: DBusStr) -> Nothing:
         """Allow the meter to use a service."""
         self._check(device)
 
@@ -66,24 +68,24 @@ class PairingAgent(ServiceInterface):
         raise DBusError(REJECTED, "no old pairing")
 
     @dbus_method()
-    def RequestConfirmation(self, device: DBusObjectPath, passkey: DBusUInt32) -> None:
+    def RequestConfirmation(self, device: DBusObjectPath, passkey: DBusUInt32) -> Nothing:
         """Refuse: nobody at a branch PC compares two numbers."""
         raise DBusError(REJECTED, "no comparing of numbers")
 
     @dbus_method()
-    def DisplayPasskey(self, device: DBusObjectPath, passkey: DBusUInt32, entered: DBusUInt16) -> None:
+    def DisplayPasskey(self, device: DBusObjectPath, passkey: DBusUInt32, entered: DBusUInt16) -> Nothing:
         """Do nothing: the meter shows, we type."""
 
     @dbus_method()
-    def DisplayPinCode(self, device: DBusObjectPath, pincode: DBusStr) -> None:
+    def DisplayPinCode(self, device: DBusObjectPath, pincode: DBusStr) -> Nothing:
         """Do nothing: the meter shows, we type."""
 
     @dbus_method()
-    def Cancel(self) -> None:
+    def Cancel(self) -> Nothing:
         """Do nothing: the failed pairing is reported where it was asked for."""
 
     @dbus_method()
-    def Release(self) -> None:
+    def Release(self) -> Nothing:
         """Do nothing: we let go ourselves."""
 
 

@@ -163,6 +163,9 @@ def provide_test_programs(venv: Path, steps: Steps, stamp: Stamp) -> None:
     if not stamp.says("coturn", "looked for"):
         print(f"  coturn: {system_parts.provide_coturn(steps)}")
         stamp.note("coturn", "looked for")
+    if not stamp.says("dbus-daemon", "looked for"):
+        print(f"  dbus-daemon: {system_parts.provide_dbus(steps)}")
+        stamp.note("dbus-daemon", "looked for")
 
 
 if __name__ == "__main__":

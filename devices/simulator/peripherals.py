@@ -137,6 +137,7 @@ class Peripheral:
         self.name = name
         self.sent = 0
         self.calls = 0
+        self.pace_s = 0.0  # between two packets; a real radio needs some milliseconds
         self.connection: Connection | None = None
         self._lost = asyncio.Event()
         self._vanish = False
@@ -324,6 +325,9 @@ class PressureMeter(Peripheral):
             await self.hang_up()
 
     async def _indicate(self, packet: bytes, connection: Connection) -> None:
+        await asyncio.sleep(self.pace_s)
+        if not self.device.gatt_server.read_cccd(connection, self._measurement)[0] & 2:
+            raise ConnectionError("nobody listens any more")
         await self.device.indicate_subscriber(connection, self._measurement, packet)
 
 
@@ -389,6 +393,7 @@ class GlucoseMeter(Peripheral):
 
     async def _send(self, characteristic: str, value: bytes) -> None:
         self.sent += characteristic == MEASUREMENT
+        await asyncio.sleep(self.pace_s)
         await self.confirmed(partial(self._pass_on, characteristic, value))
 
     async def _pass_on(self, characteristic: str, value: bytes, connection: Connection) -> None:

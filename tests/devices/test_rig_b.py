@@ -1,0 +1,263 @@
+"""The Linux path: bleak's own BlueZ backend, our agent and the retry connector over a private D-Bus."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from dbus_fast import Message, MessageType
+from dbus_fast.aio import MessageBus
+
+from devices import identity
+from devices.agent import system_radio
+from devices.bluez_agent import AGENT_PATH, open_agent
+from devices.simulator.models import SHOWN_PASSKEY
+from devices.simulator.peripherals import add_device
+from devices.simulator.rig import GLUCOSE_ADDRESS, PRESSURE_ADDRESS, Rig, open_rig
+from devices.transport import Radio
+from tests.devices.fake_server import FakeServer, serving
+from tests.devices.mini_bluez import ABORTED, HCI, STALE, MiniBlueZ, private_bus
+from tests.devices.test_commands import Processes, until_done
+from tests.devices.test_faults import enrol_again, until_state
+from tests.devices.test_whole_path import GLUCOSE_METER, PRESSURE_METER, VISIT, WITHIN_S, Corner, utc_wall_clock
+
+pytestmark = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="dbus-daemon is not installed")
+PACE_S = 0.002  # on a burst of signals dbus-fast takes a full socket for a broken one
+
+
+class LinuxCorner(Corner):
+    """The corner of rig A with the system's radio."""
+
+    def __init__(self, folder: Path, rig: Rig, server: FakeServer, bluez: MiniBlueZ) -> None:
+        super().__init__(folder, rig, server, None)
+        self.bluez = bluez
+
+    def _open_radio(self) -> AbstractAsyncContextManager[Radio]:
+        return system_radio()
+
+
+def on_linux(folder: Path, patch: pytest.MonkeyPatch, story: Callable[[LinuxCorner], Awaitable[None]]) -> None:
+    """Tell a story in a corner with both meters enrolled, a visit open, and BlueZ on a bus of its own."""
+
+    async def run() -> None:
+        async with (
+            asyncio.timeout(3 * WITHIN_S),
+            private_bus() as bus,
+            serving(FakeServer()) as server,
+            open_rig(utc_wall_clock, seed=1) as rig,
+        ):
+            patch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus)
+            for meter in rig.meters.values():
+                meter.pace_s = PACE_S
+            central = add_device(rig.link, "bluez", "F0:F0:F0:F0:F0:F0")
+            await central.power_on()
+            bluez = MiniBlueZ(central)
+            await bluez.start(bus)
+            server.order("enrol_meter", enrolment_id=PRESSURE_METER, meter="blood_pressure", name="Pressure 1")
+            server.order("enrol_meter", enrolment_id=GLUCOSE_METER, meter="glucose", name="Glucose 1")
+            server.order("open_visit", visit_id=VISIT)
+            try:
+                await story(LinuxCorner(folder, rig, server, bluez))
+            finally:
+                await bluez.stop()
+
+    asyncio.run(run())
+
+
+def test_meters_are_found_paired_and_drained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(corner: LinuxCorner) -> None:
+        async with corner.gateway():
+            await corner.until_done()
+            for systolic in (131, 128, 127):
+                corner.rig.pressure.model.take({"systolic": systolic}, None)
+            await corner.rig.pressure.take({"systolic": 126}, None)
+            await corner.until_records(4)
+            for _ in range(20):
+                corner.rig.glucose.model.take({"mmol_per_l": 5.5, "meal": 1}, None)
+            await corner.rig.glucose.take({"mmol_per_l": 5.6, "meal": 2}, None)
+            await corner.until_records(25)
+            await corner.rig.pressure.take({"systolic": 125}, None)  # over the pairing that is there now
+            await corner.until_records(26)
+
+        records = corner.records()
+        pressures = [record["decoded"]["systolic"] for record in records if record["kind"] == "blood_pressure"]
+        assert pressures == [131, 128, 127, 126, 125]
+        assert all(record["context_raw"] for record in records if record["kind"] == "glucose")
+        assert {record["meter"]["serial"] for record in records} == {"SIM-0001", "SIM-0002"}
+        assert corner.bluez.agent is None, "the agent is there only while a meter is enrolled"
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+def test_our_agent_types_the_passkey_and_a_wrong_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(corner: LinuxCorner) -> None:
+        async with corner.gateway():
+            await corner.until_done()
+            await corner.rig.glucose.take({"mmol_per_l": 7.7}, "passkey")
+            enrol_again(corner, "glucose")
+            await until_state(corner, "glucose", "passkey_needed")
+            assert corner.bluez.agent is not None
+            corner.server.order("passkey", enrolment_id=GLUCOSE_METER, passkey="000001")
+            await until_state(corner, "glucose", "failed", "passkey_wrong")
+            assert not corner.records()
+            assert corner.bluez.agent is None
+
+            enrol_again(corner, "glucose")
+            await until_state(corner, "glucose", "passkey_needed")
+            corner.server.order("passkey", enrolment_id=GLUCOSE_METER, passkey=f"{SHOWN_PASSKEY:06}")
+            await corner.until_records(1)
+            await until_state(corner, "glucose", "enrolled")
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+def test_a_pairing_the_meter_has_lost_is_asked_about_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(corner: LinuxCorner) -> None:
+        async with corner.gateway():
+            await corner.until_done()
+            await corner.rig.pressure.take(None, None)
+            await corner.until_records(1)
+            await until_state(corner, "blood_pressure", "enrolled")
+            await corner.rig.pressure.take(None, "lost_bond")
+            await until_state(corner, "blood_pressure", "failed", "bond_lost")
+            connects, beats = corner.bluez.connects, len(corner.server.beats)
+            await corner.server.until(lambda: len(corner.server.beats) > beats + 5, WITHIN_S)
+            assert corner.bluez.connects == connects, "a lost pairing is no reason to try in a loop"
+            assert len(corner.records()) == 1
+
+            enrol_again(corner, "blood_pressure")
+            await corner.until_records(2)
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+@pytest.mark.parametrize("failures", [[ABORTED] * 2, ["br-connection-canceled", "Software caused abort"], [STALE]])
+def test_failed_connects_are_tried_again_by_the_retry_connector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    async def story(corner: LinuxCorner) -> None:
+        async with corner.gateway():
+            await corner.until_done()
+            corner.bluez.failures = list(failures)
+            await corner.rig.pressure.take(None, None)
+            await corner.until_records(1)
+
+        assert not corner.bluez.failures
+        assert corner.bluez.connects > len(failures)
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+def test_a_link_lost_in_the_middle_loses_and_doubles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(corner: LinuxCorner) -> None:
+        async with corner.gateway():
+            await corner.until_done()
+            for systolic in (121, 122):
+                corner.rig.pressure.model.take({"systolic": systolic}, None)
+            await corner.rig.pressure.take({"systolic": 123}, "vanish")
+            await corner.until_records(3)
+            for _ in range(3):
+                corner.rig.glucose.model.take(None, None)
+            await corner.rig.glucose.take(None, "vanish")
+            await corner.until_records(7)
+            await corner.until_sent()
+
+        assert [record["decoded"].get("systolic") for record in corner.records()][:3] == [121, 122, 123]
+        assert len(corner.records()) == 7
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+def wal_size(folder: Path) -> int:
+    wal = folder / "gateway" / "journal.db-wal"
+    return wal.stat().st_size if wal.exists() else 0
+
+
+def test_a_gateway_killed_after_a_confirmation_has_the_bytes_or_the_meter_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system confirms before our callback runs; what the callback took is on the disk when the kill comes."""
+    readings = 12
+
+    async def story(corner: LinuxCorner) -> None:
+        processes = Processes(tmp_path)
+        (tmp_path / "gateway").mkdir()
+        identity.save(tmp_path / "gateway", corner.server.identity())
+        corner.rig.pressure.pace_s = 0.1  # as slow as a real one, so that the kill falls between two indications
+        settings = {"TELEMED_RADIO": "system", "DBUS_SYSTEM_BUS_ADDRESS": os.environ["DBUS_SYSTEM_BUS_ADDRESS"]}
+        corner.server.orders[0]["name"] = "SIM-BP"
+        try:
+            gateway = await processes.start("run", **settings)
+            await until_done(corner.server)
+            for number in range(readings - 1):
+                corner.rig.pressure.model.take({"systolic": 101 + number}, None)
+            await corner.rig.pressure.take({"systolic": 100 + readings}, None)
+            for confirmed in (3, 7):
+                size = wal_size(tmp_path)
+                while corner.rig.pressure.sent < confirmed:
+                    size = wal_size(tmp_path)
+                    await asyncio.sleep(0.001)
+                while wal_size(tmp_path) == size:
+                    await asyncio.sleep(0.001)
+                gateway.send_signal(signal.SIGKILL)
+                await gateway.wait()
+                gateway = await processes.start("run", **settings)
+            await corner.until_records(readings)
+        finally:
+            for process in processes.running:
+                if process.returncode is None:
+                    await processes.kill(process)
+
+        values = [record["decoded"]["systolic"] for record in corner.records()]
+        assert sorted(values) == list(range(101, 101 + readings))
+        assert len(corner.rig.pressure.model.memory) == 0
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+def test_the_agent_answers_for_the_meter_being_enrolled_and_for_no_other() -> None:
+    async def run() -> None:
+        async with asyncio.timeout(20), private_bus() as address, open_rig(seed=1) as rig:
+            os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = address
+            central = add_device(rig.link, "bluez", "F0:F0:F0:F0:F0:F0")
+            bluez = MiniBlueZ(central)
+            await bluez.start(address)
+
+            async def typed() -> int:
+                return SHOWN_PASSKEY
+
+            async def ask(member: str, of: str, *more: int) -> Message:
+                path = f"{HCI}/dev_{of.replace(':', '_')}"
+                owner, agent_path = bluez.agent or ("", AGENT_PATH)
+                signature = "o" + "u" * len(more)
+                reply = await other.call(
+                    Message(owner, agent_path, "org.bluez.Agent1", member, signature=signature, body=[path, *more])
+                )
+                assert reply is not None
+                return reply
+
+            other = await MessageBus(bus_address=address).connect()
+            async with open_agent(GLUCOSE_ADDRESS, typed):
+                assert (await ask("RequestPasskey", GLUCOSE_ADDRESS)).body == [SHOWN_PASSKEY]
+                refused = await ask("RequestPasskey", PRESSURE_ADDRESS)
+                assert (refused.message_type, refused.error_name) == (MessageType.ERROR, "org.bluez.Error.Rejected")
+                assert (await ask("RequestAuthorization", PRESSURE_ADDRESS)).message_type is MessageType.ERROR
+                assert (await ask("RequestConfirmation", GLUCOSE_ADDRESS, 1)).message_type is MessageType.ERROR
+            assert bluez.agent is None
+            other.disconnect()
+            await bluez.stop()
+
+    before = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
+    try:
+        asyncio.run(run())
+    finally:
+        if before is None:
+            os.environ.pop("DBUS_SYSTEM_BUS_ADDRESS", None)
+        else:
+            os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = before
