@@ -41,6 +41,13 @@ def queue() -> ResponseReturnValue:
     return render_template("desks/doctor/queue.html", queue=consultation.queue(services(), who()), chosen=chosen)
 
 
+@pages.get("/doctor/devices")
+@guard("line.check")
+def devices() -> ResponseReturnValue:
+    """Let the doctor try camera, microphone, sound and line before the shift."""
+    return render_template("desks/doctor/devices.html")
+
+
 @pages.get("/doctor/cases/<uuid:case_id>")
 @guard("consultation.write_note")
 def case(case_id: UUID) -> ResponseReturnValue:

@@ -21,7 +21,7 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
         ("booking.invitations", "Invitations"),
         ("branches.page", "Branch"),
     ),
-    "doctor": (("doctor.desk", "Queue"), ("booking.roster", "My roster")),
+    "doctor": (("doctor.desk", "Queue"), ("booking.roster", "My roster"), ("doctor.devices", "Device check")),
     "dispatcher": (("rounds.desk", "Parcels"),),
     "coordinator": (
         ("coordinator.desk", "Pilot"),
