@@ -1,13 +1,18 @@
 // One call between two pages, signalled over the page's own Socket.IO connection. The corner is polite and gives way,
 // the doctor is not. No words and no elements here: the page shows what onState tells.
 
-import { nothing, openHandshake } from "./call-handshake.js";
-import { begin, force, next, outgoing } from "./call-ladder.js";
+import { openHandshake } from "./call-handshake.js";
+import { begin, force, next, outgoing, STEPS } from "./call-ladder.js";
 import { exchangeTrack, openLink } from "./call-link.js";
 import { applyOutgoing, mendVoice } from "./call-outgoing.js";
 import { recordQuality } from "./call-quality.js";
 import { NEW_ROUND_AFTER_S } from "./call-reconnection.js";
 import { openSignals } from "./call-signal.js";
+import { stateOf } from "./call-state.js";
+
+const TICK_MS = 1000, ANSWER_WITHIN_MS = 8000;
+const OVER = ["no_call_now", "not_found"];
+const DEAF = { onRemoteTrack() {}, onState() {}, onStats() {}, onCode() {}, onPhotos() {}, nextId: () => crypto.randomUUID() };
 
 /**
  * Join the call. `iceServers` is a list, or a function that resolves with a fresh one (relay passwords expire).
@@ -20,241 +25,273 @@ import { openSignals } from "./call-signal.js";
  *   step, reason, forced: this side's step of the ladder; far {step, reason}: the other side's
  *   video  {wanted, paused}: paused means that the line is too thin and voice goes first
  * onStats({...}) once a second; onCode({state, digits, theirs}): see call-code.js; onPhotos(channel) for each connection.
- * Returns {connection, photos, setVideo(wanted), setStep(step), exchange(kind, track), takeOver(), leave()}.
+ * Returns {connection, photos, setVideo(wanted), setStep(step, by), exchange(kind, track), takeOver(), leave()}.
  */
-export function createCall(options) {
-  const { socket, callId, polite, iceServers = [], lineClass = null, device, localStream } = options;
-  const { onRemoteTrack = () => {}, onState = () => {}, onStats = () => {}, onCode = () => {}, onPhotos = () => {} } = options;
-  const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
-  const startedAt = now();
-  let servers = Array.isArray(iceServers) ? iceServers : [];
-  let link, round = 0, farPage = null, isPeerHere = false, isLeft = false, isElsewhere = false;
-  let ladder = begin(lineClass), wanted = true, far = { step: null, reason: null };
-  let mediaAt = now(), setUpMs = null, cutsBefore = 0, shown = "";
-  const stream = new MediaStream(localStream?.getTracks() ?? []);
+export const createCall = (options) => new Call({ ...DEAF, iceServers: [], ...options });
 
-  const signals = openSignals({ socket, callId, stamp: () => ({ page, round }), onBack: join });
-  const handshake = openHandshake((hear) => {
-    if (!isPeerHere || !signals.isConnected) return false;
-    signals.tell("call:heard", hear);
-    return true;
-  });
-  const quality = recordQuality({ send: sendMinute, nextId: options.nextId ?? (() => crypto.randomUUID()) });
+class Call {
+  #options; #signals; #handshake; #quality; #link; #ticker; #servers; #stream;
+  #page = crypto.getRandomValues(new Uint32Array(2)).join("-");
+  #presence = { isPeerHere: false, isLeft: false, isElsewhere: false };
+  #round = 0; #farPage = null; #far = { step: null, reason: null };
+  #ladder; #wanted = true; #shown = "";
+  #startedAt = now(); #mediaAt = now(); #setUpMs = null; #cutsBefore = 0;
+
+  constructor(options) {
+    this.#options = options;
+    this.#servers = Array.isArray(options.iceServers) ? options.iceServers : [];
+    this.#stream = new MediaStream(options.localStream?.getTracks() ?? []);
+    this.#ladder = begin(options.lineClass ?? null);
+    const { socket, callId, nextId } = options;
+    this.#signals = openSignals({ socket, callId, stamp: () => ({ page: this.#page, round: this.#round }), onBack: () => this.#join() });
+    this.#handshake = openHandshake((hear) => this.#tellHeard(hear));
+    this.#quality = recordQuality({ send: (record) => this.#sendMinute(record), nextId });
+    this.#connect(0, !options.polite);
+    this.#listen();
+    this.#ticker = setInterval(() => this.#presence.isElsewhere || this.#signals.inTurn("tick", () => this.#tick()), TICK_MS);
+    this.#renew(this.connection).then(() => this.#join()); // only now, with every handler in place
+    this.#show();
+  }
+
+  get connection() { return this.#link.connection; }
+  get photos() { return this.#link.photos; }
+
+  async setVideo(isWanted) {
+    this.#wanted = isWanted;
+    await this.#apply();
+    this.#show();
+  }
+
+  async setStep(step, by) {
+    await this.#climb(force(this.#ladder, step, by), true);
+    this.#show();
+  }
+
+  /** Send another camera or microphone; null when it was unplugged. */
+  async exchange(kind, track) {
+    this.#stream.getTracks().filter((old) => old.kind === kind).forEach((old) => this.#stream.removeTrack(old));
+    if (track) this.#stream.addTrack(track);
+    await exchangeTrack(this.connection, kind, track);
+    await this.#apply();
+  }
+
+  takeOver() {
+    this.#presence.isElsewhere = false;
+    this.#connect(this.#round, !this.#options.polite);
+    this.#join({ take_over: true });
+    this.#show();
+  }
+
+  leave() {
+    if (this.#presence.isLeft) return;
+    this.#signals.tell("call:leave");
+    this.#end();
+  }
 
   // ---- who is there
 
-  function join(_event, more = {}) {
-    if (isLeft || (isElsewhere && !more.take_over)) return;
-    signals.tell("call:join", { page, ...(device ? { device } : {}), ...more }, joined);
-    link.negotiation.resend(); // as it is now; what else was said meanwhile follows
-    signals.sayLate(round);
-    link.reconnection.retry();
+  #listen() {
+    const take = (event, run) => this.#signals.take(event, (news) => this.#presence.isElsewhere || run(news));
+    take("call:peer", (news) => this.#onPeer(news));
+    take("call:signal", (news) => this.#onSignal(news));
+    take("call:step", (news) => this.#onStep(news));
+    take("call:code", (news) => news.round === this.#round && news.page === this.#farPage && this.#link.code.take(news));
+    take("call:heard", (news) => { this.#handshake.take(news); this.#show(); });
+    take("call:elsewhere", () => this.#goElsewhere());
+    take("call:ended", () => this.#end());
   }
 
-  function joined(answer) {
-    if (answer?.error === "call_elsewhere") goElsewhere();
-    if (["no_call_now", "not_found"].includes(answer?.error)) end();
+  #join(more = {}) {
+    if (this.#presence.isLeft || (this.#presence.isElsewhere && !more.take_over)) return;
+    const { device } = this.#options;
+    this.#signals.tell("call:join", { page: this.#page, ...(device ? { device } : {}), ...more }, (answer) => this.#joined(answer));
+    this.#link.negotiation.resend(); // as it is now; what else was said meanwhile follows
+    this.#signals.sayLate(this.#round);
+    this.#link.reconnection.retry();
   }
 
-  async function onPeer({ joined: isHere, page: theirs = null }) {
-    if (!isHere && theirs !== null && theirs !== farPage) return; // the page before a reload, noticed late
-    isPeerHere = Boolean(isHere);
-    if (!isPeerHere) {
-      handshake.lose();
-      return show();
-    }
-    mediaAt = now();
-    if (isReload(theirs)) return newRound();
-    if (!link.negotiation.resend() && !polite && !link.connection.remoteDescription) await link.negotiation.offer();
-    link.reconnection.retry();
-    link.code.resend();
-    tellStep();
-    show();
+  #joined(answer) {
+    if (answer?.error === "call_elsewhere") this.#goElsewhere();
+    if (OVER.includes(answer?.error)) this.#end();
   }
 
-  const isReload = (theirs) => {
-    const isOther = farPage !== null && theirs !== null && theirs !== farPage;
-    farPage = theirs ?? farPage;
+  async #onPeer({ joined, page: theirs = null }) {
+    if (!joined && theirs !== null && theirs !== this.#farPage) return; // the page before a reload, noticed late
+    this.#presence.isPeerHere = Boolean(joined);
+    if (joined) await this.#meet(theirs);
+    else this.#handshake.lose();
+    this.#show();
+  }
+
+  async #meet(theirs) {
+    this.#mediaAt = now();
+    if (this.#isReload(theirs)) return this.#newRound();
+    const { negotiation, reconnection, code } = this.#link;
+    if (!negotiation.resend() && !this.#options.polite && !this.connection.remoteDescription) await negotiation.offer();
+    reconnection.retry();
+    code.resend();
+    this.#tellStep();
+  }
+
+  #isReload(theirs) {
+    const isOther = this.#farPage !== null && theirs !== null && theirs !== this.#farPage;
+    this.#farPage = theirs ?? this.#farPage;
     return isOther;
-  };
+  }
 
-  async function onSignal({ description, candidate, page: theirs = null, round: theirRound = 0 }) {
-    isPeerHere = true;
-    const isOther = isReload(theirs);
-    if (theirRound > round) connect(theirRound, false);
-    else if (isOther) return newRound();
-    if (theirRound < round) return;
-    if (description) await link.negotiation.takeDescription(description);
-    else if (candidate) await link.negotiation.takeCandidate(candidate);
+  async #onSignal({ description, candidate, page: theirs = null, round: theirRound = 0 }) {
+    this.#presence.isPeerHere = true;
+    const isOther = this.#isReload(theirs);
+    if (theirRound > this.#round) this.#connect(theirRound, false);
+    else if (isOther) return this.#newRound();
+    if (theirRound < this.#round) return;
+    if (description) await this.#link.negotiation.takeDescription(description);
+    else if (candidate) await this.#link.negotiation.takeCandidate(candidate);
+  }
+
+  #goElsewhere() {
+    this.#presence.isElsewhere = true;
+    this.#link.close();
+    this.#show();
+  }
+
+  #end() {
+    if (this.#presence.isLeft) return;
+    this.#presence.isLeft = true;
+    clearInterval(this.#ticker);
+    this.#quality.close();
+    this.#signals.close();
+    this.#link.close();
+    this.#show();
   }
 
   // ---- connection
 
-  function connect(newNumber, isFirst) {
-    cutsBefore += link?.reconnection.cuts ?? 0;
-    link?.close();
-    round = newNumber;
-    mediaAt = now();
-    handshake.reset();
-    const remote = new MediaStream(); // a new one with each connection: an element stays silent on an ended track
-    const own = link = openLink({
-      polite, stream, iceServers: servers, relayOnly: options.relayOnly, certificates: options.certificates, isFirst,
-      say: signals.say, tell: (message) => signals.tell("call:code", { page, round: newNumber, ...message }),
-      mend: (description) => mendVoice(description, ladder.spare.on),
-      maySignal: () => signals.isConnected && isPeerHere, renew,
-      on: {
-        onTrack: (track) => { remote.addTrack(track); onRemoteTrack(track, remote); },
-        onState: (state) => { if (state === "connected") apply(); show(); },
-        onNegotiation: () => isPeerHere && own.connection.remoteDescription && own.negotiation.offer(), // the first: onPeer
-        onCode,
-      },
+  #connect(newNumber, isFirst) {
+    this.#cutsBefore += this.#link?.reconnection.cuts ?? 0;
+    this.#link?.close();
+    this.#round = newNumber;
+    this.#mediaAt = now();
+    this.#handshake.reset();
+    const { polite, relayOnly, certificates, onPhotos } = this.#options;
+    this.#link = openLink({
+      polite, relayOnly, certificates, isFirst, stream: this.#stream, iceServers: this.#servers, say: this.#signals.say,
+      tell: (message) => this.#signals.tell("call:code", { page: this.#page, round: newNumber, ...message }),
+      mend: (description) => mendVoice(description, this.#ladder.spare.on),
+      maySignal: () => this.#signals.isConnected && this.#presence.isPeerHere,
+      renew: (connection) => this.#renew(connection), on: this.#linkEvents(),
     });
-    onPhotos(link.photos);
-    apply();
+    onPhotos(this.#link.photos);
+    this.#apply();
   }
 
-  function newRound() {
-    connect(round + 1, true);
-    return link.negotiation.offer(); // whoever starts over must tell, polite or not
+  #linkEvents() {
+    const remote = new MediaStream(); // a new one with each connection: an element stays silent on an ended track
+    return {
+      onTrack: (track) => { remote.addTrack(track); this.#options.onRemoteTrack(track, remote); },
+      onState: (state) => { if (state === "connected") this.#apply(); this.#show(); },
+      // The first offer is the doctor's, when both are there.
+      onNegotiation: () => this.#presence.isPeerHere && this.connection.remoteDescription && this.#link.negotiation.offer(),
+      onCode: this.#options.onCode,
+    };
   }
 
-  async function renew(connection) {
-    if (typeof iceServers !== "function") return;
+  #newRound() {
+    this.#connect(this.#round + 1, true);
+    return this.#link.negotiation.offer(); // whoever starts over must tell, polite or not
+  }
+
+  async #renew(connection) {
+    if (typeof this.#options.iceServers !== "function") return;
     try {
-      servers = await iceServers();
-      connection?.setConfiguration({ ...connection.getConfiguration(), iceServers: servers });
+      this.#servers = await this.#options.iceServers();
+      connection.setConfiguration({ ...connection.getConfiguration(), iceServers: this.#servers });
     } catch (error) {
       console.warn("call servers", error.name); // the old ones may still do
     }
   }
 
-  // ---- ladder, figures, state
+  // ---- ladder
 
-  const apply = () => applyOutgoing(link.connection, outgoing(ladder), wanted);
-
-  async function climb(changed, isForced = false) {
-    const before = ladder;
-    ladder = changed;
-    if (before.spare.on !== ladder.spare.on && link.connection.signalingState === "stable" && isPeerHere) await link.negotiation.offer();
-    if (before.step === ladder.step && before.forced === ladder.forced) return;
-    await apply();
-    tellStep(isForced);
-    show();
+  #apply() {
+    return applyOutgoing(this.connection, outgoing(this.#ladder), this.#wanted);
   }
 
-  const tellStep = (isForced = false) => {
-    const kind = isForced && !ladder.forced ? "automatic" : ladder.step;
-    if (isPeerHere || isForced) signals.tell("call:step", { kind, reason: ladder.reason });
-  };
+  async #climb(changed, isForced = false) {
+    const before = this.#ladder;
+    this.#ladder = changed;
+    const mustAskAnew = before.spare.on !== changed.spare.on && this.connection.signalingState === "stable";
+    if (mustAskAnew && this.#presence.isPeerHere) await this.#link.negotiation.offer();
+    const isSame = before.step === changed.step && before.forced === changed.forced;
+    if (isSame && before.spare.on === changed.spare.on) return;
+    await this.#apply();
+    if (!isSame) this.#tellStep(isForced);
+    this.#show();
+  }
+
+  #tellStep(isForced = false) {
+    const kind = isForced && !this.#ladder.forced ? "automatic" : this.#ladder.step;
+    if (this.#presence.isPeerHere || isForced) this.#signals.tell("call:step", { kind, reason: this.#ladder.reason });
+  }
 
   /** A step that a person chose holds for both sides; one that a line forced is that side's own. */
-  function onStep({ kind, reason, role }) {
-    const isChosen = reason === role;
-    if (kind !== "automatic") far = { step: kind, reason };
-    const mine = kind === "automatic" ? null : kind;
-    if (isChosen && ladder.forced !== mine) return climb(force(ladder, mine, role)).then(show);
-    show();
+  async #onStep({ kind, reason, role }) {
+    if (kind !== "automatic" && !STEPS.includes(kind)) return; // a word between people: say it again, the same code
+    if (kind !== "automatic") this.#far = { step: kind, reason };
+    const chosen = kind === "automatic" ? null : kind;
+    if (reason === role && this.#ladder.forced !== chosen) await this.#climb(force(this.#ladder, chosen, role));
+    this.#show();
   }
 
-  async function tick() {
-    const own = link;
+  // ---- each second
+
+  async #tick() {
+    const own = this.#link;
     const figures = await own.read();
-    if (own !== link || isLeft) return;
-    if (figures.hear.audio || figures.hear.video) mediaAt = now();
-    handshake.notice(figures.hear);
-    onStats(figures);
-    if (own.connection.connectionState === "connected") await steer(figures);
-    if (isPeerHere && signals.isConnected && now() - mediaAt > NEW_ROUND_AFTER_S && ladder.step !== "telephone") await newRound();
-    show();
+    if (own !== this.#link || this.#presence.isLeft) return;
+    if (figures.hear.audio || figures.hear.video) this.#mediaAt = now();
+    this.#handshake.notice(figures.hear);
+    this.#options.onStats(figures);
+    if (own.connection.connectionState === "connected") await this.#steer(figures);
+    if (this.#isDead()) await this.#newRound();
+    this.#show();
   }
 
-  async function steer(figures) {
-    if (setUpMs === null && (figures.hear.audio || figures.hear.video)) setUpMs = (now() - startedAt) * 1000;
-    quality.add(figures, { step: ladder.step, cuts: cutsBefore + link.reconnection.cuts, setUpMs });
-    await climb(next(ladder, { at_s: now(), kbit_s: figures.availableKbitS, rtt_ms: figures.rttMs, loss_pct: figures.lossPct }));
+  #isDead() {
+    const isSilent = now() - this.#mediaAt > NEW_ROUND_AFTER_S && this.#ladder.step !== "telephone";
+    return isSilent && this.#presence.isPeerHere && this.#signals.isConnected;
   }
 
-  function sendMinute(record) {
+  async #steer({ hear, ...figures }) {
+    if (this.#setUpMs === null && (hear.audio || hear.video)) this.#setUpMs = (now() - this.#startedAt) * 1000;
+    const cuts = this.#cutsBefore + this.#link.reconnection.cuts;
+    this.#quality.add(figures, { step: this.#ladder.step, cuts, setUpMs: this.#setUpMs });
+    const sample = { at_s: now(), kbit_s: figures.availableKbitS, rtt_ms: figures.rttMs, loss_pct: figures.lossPct };
+    await this.#climb(next(this.#ladder, sample));
+  }
+
+  #tellHeard(hear) {
+    if (!this.#presence.isPeerHere || !this.#signals.isConnected) return false;
+    this.#signals.tell("call:heard", hear);
+    return true;
+  }
+
+  #sendMinute(record) {
+    const { socket, callId } = this.#options;
     if (!socket.connected) return Promise.resolve(false);
-    return new Promise((resolve) => socket.timeout(8000).emit("call:minute", { call_id: callId, ...record }, (error) => resolve(!error)));
+    return socket.timeout(ANSWER_WITHIN_MS).emitWithAck("call:minute", { call_id: callId, ...record }).then(() => true);
   }
 
-  function phase() {
-    if (isElsewhere) return "elsewhere";
-    if (isLeft) return "ended";
-    const { hear, heard } = handshake, state = link.connection.connectionState;
-    if (state === "connected" && (hear.audio || hear.video) && (heard.audio || heard.video)) return "talking";
-    if (["disconnected", "failed"].includes(state)) return "interrupted";
-    return isPeerHere || state === "connected" ? "connecting" : "waiting";
-  }
-
-  function show() {
-    const { step, reason, forced } = ladder;
-    const state = {
-      phase: phase(), connection: link.connection.connectionState, hear: handshake.hear ?? nothing(), heard: handshake.heard,
-      video: { wanted, paused: wanted && !outgoing(ladder).video }, step, reason, forced, far, isPeerHere,
-    };
+  #show() {
+    const state = stateOf({
+      presence: this.#presence, connection: this.connection.connectionState, handshake: this.#handshake, ladder: this.#ladder,
+      wanted: this.#wanted, far: this.#far,
+    });
     const text = JSON.stringify(state);
-    if (text === shown) return;
-    shown = text;
-    onState(state);
+    if (text === this.#shown) return;
+    this.#shown = text;
+    this.#options.onState(state);
   }
-
-  function goElsewhere() {
-    isElsewhere = true;
-    link.close();
-    show();
-  }
-
-  function end() {
-    if (isLeft) return;
-    isLeft = true;
-    clearInterval(ticker);
-    quality.close();
-    signals.close();
-    link.close();
-    show();
-  }
-
-  connect(0, !polite);
-  signals.take("call:peer", (news) => isElsewhere || onPeer(news));
-  signals.take("call:signal", (news) => isElsewhere || onSignal(news));
-  signals.take("call:step", onStep);
-  signals.take("call:code", (news) => { if (news.round === round && news.page === farPage) return link.code.take(news); });
-  signals.take("call:heard", (news) => { handshake.take(news); show(); });
-  signals.take("call:elsewhere", goElsewhere);
-  signals.take("call:ended", end);
-  const ticker = setInterval(() => isElsewhere || signals.inTurn("tick", tick), 1000);
-  renew(link.connection).then(() => join()); // only now, with every handler in place
-  show();
-
-  return {
-    get connection() { return link.connection; },
-    get photos() { return link.photos; },
-    setVideo(isWanted) {
-      wanted = isWanted;
-      return apply().then(show);
-    },
-    setStep: (step, by) => climb(force(ladder, step, by), true).then(show),
-    /** Send another camera or microphone; null when it was unplugged. */
-    async exchange(kind, track) {
-      stream.getTracks().filter((old) => old.kind === kind).forEach((old) => stream.removeTrack(old));
-      if (track) stream.addTrack(track);
-      await exchangeTrack(link.connection, kind, track);
-      await apply();
-    },
-    takeOver() {
-      isElsewhere = false;
-      connect(round, !polite);
-      join(null, { take_over: true });
-      show();
-    },
-    leave() {
-      if (isLeft) return;
-      signals.tell("call:leave");
-      end();
-    },
-  };
 }
 
 const now = () => performance.now() / 1000;
