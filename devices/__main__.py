@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import importlib
+import json
 import logging
 import os
 import signal
@@ -156,6 +157,7 @@ async def run_gateway(settings: Settings, known: identity.Identity) -> None:
                     is_simulated,
                     local_zone(),
                     simulate=press_button(settings.meters_dir) if is_simulated else None,
+                    show=lambda light: identity.write_whole(settings.gateway_dir / "status.json", json.dumps(light)),
                 )
                 logging.getLogger(__name__).info("gateway %s at work", known.gateway_id)
                 await agent.run(stop)

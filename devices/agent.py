@@ -83,6 +83,7 @@ class Agent:
         radio_patience: RadioPatience | None = None,
         waits: Waits | None = None,
         running_s: Callable[[], float] = time.monotonic,
+        show: Callable[[dict[str, object]], None] | None = None,
     ) -> None:
         self.identity = identity
         self.journal = journal
@@ -110,6 +111,10 @@ class Agent:
         self._beat = int(journal.setting("beat", "0"))
         self._line_status = "ok"
         self._clock_status = "ok"
+        self._is_clock_right = False  # until the server has said so
+        self._reach = "ok"
+        self._show = show or (lambda _light: None)
+        self._shown: dict[str, object] = {}
         self._is_back = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -128,12 +133,22 @@ class Agent:
                 raise error
 
     def status(self) -> str:
-        """Return "ok" or the first thing that an operator should look at."""
-        for status in (self.collector.status, self._line_status, self._clock_status):
-            if status != "ok":
-                return status
+        """Return "ok" or the first thing that an operator should look at, as this computer sees it."""
+        return _first_trouble(self.collector.status, self._line_status, self._reach, self._status_when_heard())
+
+    def _status_when_heard(self) -> str:
+        """Return what to tell the server: being heard, it is not out of reach, whatever the try before found."""
         is_lost = any(self.enrolments.waits_for_operator(meter.enrolment_id) for meter in self.meters.all())
-        return "pair_again" if is_lost else "ok"
+        bond = "pair_again" if is_lost else "ok"
+        return _first_trouble(self.collector.status, self._line_status, self._clock_status, bond)
+
+    def show_light(self) -> None:
+        """Show the one status light when it changes: what is wrong, and how many items wait for the server."""
+        light: dict[str, object] = {"status": self.status(), "waiting": self.outbox.waiting()}
+        if light != self._shown:
+            with contextlib.suppress(OSError):  # the disk that is full may be the light's own
+                self._show(light)
+                self._shown = light
 
     async def read_meters(self) -> None:
         """Keep a radio open and fetch from meters; come back when the radio went away."""
@@ -177,6 +192,7 @@ class Agent:
                 await self._pause(self._waits.locked_s)
             except (uplink.Offline, uplink.Refused, JournalFull) as error:
                 log.info("nothing sent: %s", error)
+                self._note_reach(error)
                 await self._pause(patience.next_s())
             else:
                 patience.reset()
@@ -230,6 +246,7 @@ class Agent:
                 wait_s = self._waits.locked_s
             except (uplink.Offline, uplink.Refused, JournalFull) as error:
                 log.info("no heartbeat: %s", error)
+                self._note_reach(error)
                 wait_s = patience.next_s()
             if self.enrolments.is_any_open():  # a passkey must be typed within half a minute
                 wait_s = min(wait_s, POLL_WHILE_ENROLLING_S)
@@ -248,6 +265,8 @@ class Agent:
             self._line_status = "ok"
         is_off = abs((answer.time - self._now()).total_seconds()) > CLOCK_WRONG_ABOVE_S
         self._clock_status = "clock_wrong" if is_off else "ok"
+        self._is_clock_right = not is_off
+        self._reach = "ok"
         if answer.epoch != self.outbox.epoch():
             self.outbox.enter_epoch(answer.epoch, answer.watermark)
         self._is_back.set()
@@ -264,7 +283,7 @@ class Agent:
             "queue": self.outbox.waiting(),
             "open_visit": self.session.open_visit_id,
             "radio": "simulated" if self.is_simulated else "system",
-            "status": self.status(),
+            "status": self._status_when_heard(),
             "version": VERSION,
             "meters": [
                 meter.as_heartbeat() | self.enrolments.report(meter.enrolment_id, is_known=meter.is_known)
@@ -273,9 +292,18 @@ class Agent:
             "journal": {"undecodable": self.journal.undecodable(), "stored": self.outbox.stored()},
         }
 
+    def _note_reach(self, error: Exception) -> None:
+        self._reach = error.code if isinstance(error, uplink.Offline) else "ok"
+        self.show_light()
+
     def _check_clock(self) -> None:
         if self.session.check_clock(self._now(), self._running_s()):
+            self._is_clock_right = False
             log.warning("this computer's clock was set; what meters kept from before belongs to no visit")
+
+    def may_forget(self) -> bool:
+        """Say whether the server agreed with this computer's clock: by one a month ahead, all would be old."""
+        return self._is_clock_right
 
     async def keep_house(self) -> None:
         """Empty the log file when things are calm, and drop what is older than the server may still ask for."""
@@ -289,11 +317,16 @@ class Agent:
             try:
                 if not self.has_packets.is_set() and not self.outbox.has_news.is_set():
                     self.journal.checkpoint()
-                if loop.time() - last_cleaned > HOUSEKEEPING_EVERY_S:
+                self.show_light()
+                if self.may_forget() and loop.time() - last_cleaned > HOUSEKEEPING_EVERY_S:
                     last_cleaned = loop.time()
                     self.journal.forget_before(wire.iso(self._now() - timedelta(days=KEEP_DAYS)))
             except JournalFull:
                 self.collector.status = "disk_full"
+
+
+def _first_trouble(*statuses: str) -> str:
+    return next((status for status in statuses if status != "ok"), "ok")
 
 
 def simulator_address(meters_dir: Path) -> dict[str, str] | None:

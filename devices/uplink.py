@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -17,8 +18,17 @@ MAX_ANSWER_BYTES = 1_000_000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+NO_ANSWER, NOT_TRUSTED, NOT_THE_SERVER = "offline", "line_not_trusted", "line_hijacked"
+
+
 class Offline(Exception):
-    """Try again later: no answer, or an answer that is not the server's (a hotel's log-in page, another server)."""
+    """Try again later. `code`: no answer (`offline`), a certificate that is not the server's (`line_not_trusted`), or
+    the answer of somebody else, as a hotel's log-in page (`line_hijacked`).
+    """
+
+    def __init__(self, reason: str, code: str = NOT_THE_SERVER) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class JoinRefused(Exception):
@@ -61,7 +71,7 @@ async def join(
             url.rstrip("/") + wire.JOIN_PATH, content=body, headers={"Content-Type": "application/json"}
         )
     except httpx.HTTPError as error:
-        raise Offline(f"no answer: {type(error).__name__}") from error
+        raise _no_answer(error) from error
     try:
         if response.status_code != 200:
             raise JoinRefused(_join_refusal(response))
@@ -126,7 +136,7 @@ class Uplink:
         try:
             response = await self.client.post(self.url + path, content=body, headers=headers)
         except httpx.HTTPError as error:
-            raise Offline(f"no answer: {type(error).__name__}") from error
+            raise _no_answer(error) from error
         if len(response.content) > MAX_ANSWER_BYTES:
             raise Offline("answer too large")
         if response.status_code == 401:
@@ -152,6 +162,14 @@ class Uplink:
             raise Offline("answer not signed by the pinned key")
         if not sealing.is_signed_by(key.raw, message, signature):
             raise Offline("answer with a wrong signature")
+
+
+def _no_answer(error: httpx.HTTPError) -> Offline:
+    """Return what a failed request means: nobody there, or somebody whose certificate does not fit."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return Offline(f"no answer: {type(error).__name__}", NOT_TRUSTED if cause else NO_ANSWER)
 
 
 def _refusal(body: bytes) -> wire.Refusal:
