@@ -40,6 +40,18 @@ _MARKS = (
 )
 
 
+_CLOSED = (
+    select(Transmission.received_at)
+    .where(
+        Transmission.gateway_id == bindparam("gateway"),
+        Transmission.kind == "visit_closed",
+        Transmission.seq < bindparam("seq"),
+    )
+    .order_by(Transmission.seq.desc())
+    .limit(1)
+)
+
+
 class End(Protocol):
     """A gateway's row as far as its sequence goes: where the accepted part ends."""
 
@@ -134,10 +146,10 @@ def judge(services: Services, tx: Session, known: Known, item: Item) -> Judgemen
         return Judgement("rejected", record, received_at)
     if record.source == "simulated" and not services.demo:
         return Judgement("rejected", "simulated_refused", received_at)
-    return _place(known, item, received_at, record)
+    return _place(tx, known, item, received_at, record)
 
 
-def _place(known: Known, item: Item, received_at: datetime, record: Record) -> Judgement:
+def _place(tx: Session, known: Known, item: Item, received_at: datetime, record: Record) -> Judgement:
     """Give a readable record to the visit it was measured in, or to the tray."""
     visit = known.visits.get(item.visit_id) if item.visit_id else None
     if visit is None:
@@ -150,10 +162,23 @@ def _place(known: Known, item: Item, received_at: datetime, record: Record) -> J
         meter_known=known.had_meter(record.meter.enrolment_id, received_at),
         branch_matches=visit.branch_id == known.branch_id,
     )
+    span = known.spans.get(visit.id)
+    if not reason and span and record.effective_at and record.effective_at < span.opened_at:
+        closed_at = _closed_before(tx, known, span)
+        reason = "outside_window" if closed_at is not None and record.effective_at <= closed_at else None
     if reason:
         return Judgement("quarantined", reason, received_at)
     known.keys.add(item.reading_key)
     return Judgement("accepted", None, received_at, record, visit)
+
+
+def _closed_before(tx: Session, known: Known, span: rules.VisitSpan) -> datetime | None:
+    """Return when the visit before was closed: what was measured until then is that patient's, however soon the next
+    one sat down.
+    """
+    stored = tx.scalar(_CLOSED, {"gateway": UUID(known.gateway_id), "seq": span.opened_seq})
+    here = [one.closed_at for one in known.spans.values() if one.closed_at and (one.closed_seq or 0) < span.opened_seq]
+    return max([at for at in (stored, *here) if at is not None], default=None)
 
 
 def _stamp_of(item: Item) -> datetime | None:

@@ -477,3 +477,29 @@ def test_the_series_goes_on_with_each_reading_of_a_batch(
     with services.db.read() as tx:
         assert set(tx.scalars(select(SeriesStep.state).where(SeriesStep.visit_id == visit))) == {"done"}
     assert sum(isinstance(one, SeriesComplete) for one in news) == 1
+
+
+# --- two patients back to back ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+@pytest.mark.parametrize(
+    ("seconds_after_close", "judged"), [(-1, ("quarantined", "outside_window")), (1, ("accepted", None))]
+)
+def test_what_was_measured_before_the_last_patient_left_is_not_the_next_ones(
+    sender: Sender, hands: Hands, services: Services, clock: Clock, visit: UUID, in_one_batch: bool,
+    seconds_after_close: int, judged: tuple[str, str | None],
+) -> None:  # fmt: skip
+    following = hands.visit(cast.IVAN, state="closed")
+    sender.opened(visit)
+    sender.closed(visit)
+    if not in_one_batch:
+        sender.judged()
+    effective = later(services.clock, seconds=seconds_after_close)
+    clock.forward(seconds=10)
+    sender.opened(following)
+    clock.forward(seconds=20)
+    item = sender.reading(following, effective_at=effective)
+
+    assert sender.judged(sender.items[0 if in_one_batch else 2 :])[-1] == judged
+    assert item["visit_id"] == str(following)
