@@ -247,6 +247,15 @@ class Journal:
         )  # fmt: skip
         return [(row[0], row[1]) for row in found]
 
+    def sealed_lately(self, connection: Connection, since: str) -> list[int]:
+        """Return the numbers of this meter's packets that other connections brought since then and that were sealed."""
+        found = self.rows(
+            "select packet.no from packet join connection using (connection_id)"
+            " where enrolment_id = ? and connection_id <> ? and state = ? and packet.received_at >= ? order by packet.no",
+            connection.enrolment_id, connection.connection_id, SEALED, since,
+        )  # fmt: skip
+        return [row[0] for row in found]
+
     def keep_packet(
         self, connection_id: str, ordinal: int, characteristic: str, raw: bytes, received_at: str, visit_id: str | None
     ) -> None:

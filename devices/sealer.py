@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -19,6 +19,7 @@ from devices.session import Expected, Session
 
 log = logging.getLogger(__name__)
 
+SENT_AGAIN_WITHIN = timedelta(minutes=10)  # a meter whose link broke comes back at once, or at its next measurement
 CLOCKS_KEPT = timedelta(days=7)  # an unfetched result of a week ago is placed by the clock it was stamped by
 
 
@@ -126,13 +127,22 @@ class Sealer:
         def name(number: int) -> str:
             return wire.reading_key(connection.enrolment_id, packet.characteristic, raw, visit_id, number, has_stamp)
 
-        if not has_stamp and visit_id:
-            # Nothing new was asked for since: the same bytes over another connection are the same reading, sent again
+        if not has_stamp:
+            # The same bytes over another connection, with nothing asked for since, are the same reading sent again
             # after a lost link. Within one connection they are two results of the meter's memory.
-            for key in map(name, self.session.given_since_asked(visit_id, kind)):
+            for key in map(name, self._numbers_since_asked(packet, connection, visit_id, kind)):
                 if self.outbox.came_over_another(key, connection.connection_id):
                     return key
         return name(ordinal)
+
+    def _numbers_since_asked(
+        self, packet: Packet, connection: Connection, visit_id: str | None, kind: str
+    ) -> Sequence[int]:
+        """Return the numbers under which a packet without time stamp may stand in the sequence already."""
+        if visit_id:
+            return self.session.given_since_asked(visit_id, kind)
+        since = wire.parse_iso(packet.received_at) - SENT_AGAIN_WITHIN
+        return self.journal.sealed_lately(connection, wire.iso(since))
 
 
 def _verdict(kind: str, decoded: Mapping[str, object], context: Packet | None, model: str) -> Verdict:

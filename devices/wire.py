@@ -100,6 +100,8 @@ def reading_key(
     """Return the name of a measurement: the same packet sent twice has the same name.
 
     A packet without a time stamp says nothing that tells two equal measurements apart, so visit and ordinal join in.
+    For a meter that numbers its records anew each time (0 is the newest), `raw` comes without the two bytes of the
+    sequence number behind the flags: the number is no part of such a record. The server takes the name as given.
     """
     text = enrolment_id.encode() + b"\0" + characteristic.encode() + b"\0" + raw
     if not has_time_stamp:

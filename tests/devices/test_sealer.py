@@ -124,6 +124,19 @@ def test_a_packet_without_time_stamp_sent_again_after_a_lost_link_is_one_reading
     assert [record["ordinal"] for record in bench.records()] == [1, 2], "asked for anew, it is a new reading"
 
 
+def test_outside_a_visit_a_packet_without_time_stamp_sent_again_is_one_reading_too(bench: Bench) -> None:
+    bench.session.close_visit("visit", NOW)
+    for name in ("c", "d"):
+        bench.connect(name)
+        bench.packet(name, "2a35", PRESSURE)
+        assert len(bench.records()) == 1
+
+    bench.arrived += 11 * 60_000
+    bench.connect("e")
+    bench.packet("e", "2a35", PRESSURE)
+    assert len(bench.records()) == 2, "so much later it is another measurement"
+
+
 def test_two_equal_packets_of_one_connection_are_two_readings(bench: Bench) -> None:
     bench.session.ask_for("visit", BLOOD_PRESSURE, 1, NOW)
     bench.connect("c")
