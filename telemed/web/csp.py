@@ -41,7 +41,8 @@ def register(app: Flask, *, https: bool, template: str) -> None:
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault(
-            "Permissions-Policy", "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()"
+            "Permissions-Policy",
+            "camera=(self), microphone=(self), fullscreen=(self), display-capture=(), geolocation=(), payment=(), usb=()",
         )
         if https:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")

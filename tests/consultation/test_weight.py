@@ -1,4 +1,4 @@
-"""The talk keeps its budget: at most 40 kB more than a live page, which has the socket's client already."""
+"""What the talk's files weigh and name: at most 40 kB more than a live page has, and no server of others."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ def test_a_talk_adds_at_most_forty_kilobytes() -> None:
     assert {"call.js", "call-ladder.js", "photographs.js"} <= {file.name for file in files}
 
     assert sum(len(gzip.compress(file.read_bytes(), 9)) + HEADERS_B for file in files - has_already) <= BUDGET_B
+
+
+def test_no_page_knows_a_foreign_server_for_its_calls() -> None:
+    scripts = [*(ROOT / "static" / "js").rglob("*.js"), *(ROOT / "templates").rglob("*.html")]
+    named = [str(path) for path in scripts if re.search(r"\b(stuns?|turns?):", path.read_text(encoding="utf-8"))]
+
+    assert len(scripts) > 50
+    assert named == []
