@@ -16,6 +16,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import sync_playwright
 
 from bench.figure import Figure, quantile
+from telemed.consultation.rules import DESPITE
 from telemed.demo import PASSWORD
 from telemed.settings import from_environment
 from telemed.up import Together, start_all
@@ -74,7 +75,7 @@ async def _indication(url: str, control: httpx.URL, folder: Path) -> Figure:
     await doctor.close()
     waits = [1000 * (at - came) for at, came in zip(seen.values(), _indicated(folder), strict=False)]
     p50, p95, read = statistics.median(waits), quantile(waits, 0.95), statistics.median(bare)
-    goal = "p95 under 1000 (now), 500 (later); the yardstick is one read of the doctor's values"
+    goal = "p95 under 500; the yardstick is one read of the doctor's values"
     return Figure("indication_to_doctor_ms", p95, "ms", read, p95 / read, goal, p50, p95)
 
 
@@ -90,7 +91,8 @@ async def _open_visit(clerk: Browser, doctor: Browser) -> tuple[str, str]:
     answers = {field: "no" for field in form.options if field.startswith("symptom-")}
     await clerk.submit(form, page, fasting="yes", arm="left", cuff="medium", **answers)
     page = await clerk.open(f"/counter/visits/{visit}")
-    await clerk.submit(page.form(r"/visits/[0-9a-f-]{36}/finish"), page)
+    # The doctor talks while the meter measures: the case goes over before it is complete, for a reason.
+    await clerk.submit(page.form(r"/visits/[0-9a-f-]{36}/finish"), page, despite=DESPITE[0])
     for _ in range(50):
         page = await doctor.open("/doctor")
         if page.has(r"/consultations/[0-9a-f-]{36}/take"):
