@@ -93,5 +93,5 @@ def set_regime() -> ResponseReturnValue:
     except Invalid as error:
         found = service.regime(services(), who())
         return render_template("branches/region.html", regime=found, faults=error.fields, typed=(allowed, basis)), 422
-    flash("Stored. It holds for prescriptions signed from now on.", "success")
+    flash("Stored. It holds from now on, also for what is not packed yet.", "success")
     return redirect(url_for("branches.region"))

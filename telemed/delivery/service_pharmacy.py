@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Subject
+from telemed.branches import service as branches
 from telemed.branches.models import Branch
 from telemed.crypto import tokens
 from telemed.delivery import rules
@@ -82,8 +83,9 @@ def pack(
             raise Conflict("order_cancelled" if order.state == "cancelled" else "already_packed")
         if faults := rules.faults_of_packing(items, ticked, packs, weight_g):
             raise Invalid(fields=faults)
-        if parcel.state == "ordered" and not prescriptions.eligibility(items).ok:
-            # Rules may have changed since the signature, or somebody slipped an item in.
+        allowed = branches.rx_by_post(tx, order.branch_id)
+        if parcel.state == "ordered" and not prescriptions.eligibility(items, rx_by_post=allowed).ok:
+            # The region's law may have changed since the signature, or somebody slipped an item in.
             raise Conflict("not_by_post")
         move(services, tx, parcel, "pack", actor_id=who.id)
         order.state, order.packed_at, order.packed_by = "packed", services.clock(), who.id

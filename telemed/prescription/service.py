@@ -85,7 +85,7 @@ def catalogue() -> list[Medicine]:
     return list(medicines().values())
 
 
-def eligibility(items: Iterable[dict[str, Any]], *, rx_by_post: bool = True) -> Eligibility:
+def eligibility(items: Iterable[dict[str, Any]], *, rx_by_post: bool) -> Eligibility:
     """Return whether the post may carry the items, and why not."""
     return rules.eligibility([str(item.get("code")) for item in items], medicines(), rx_by_post=rx_by_post)
 

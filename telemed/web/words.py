@@ -28,6 +28,7 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
         ("booking.roster", "Roster"),
         ("consultation.quality", "Lines and calls"),
         ("feedback.complaints", "Complaints"),
+        ("branches.region", "Region"),
     ),
 }
 

@@ -16,9 +16,13 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 from telemed.access.roles import is_open_to
+from telemed.booking.models import Booking
 from telemed.bootstrap import Application
+from telemed.checkup.models import Visit
 from telemed.consultation import service as consultation
+from telemed.consultation.models import Consultation
 from telemed.ids import new_id
+from telemed.patients.models import Patient
 from telemed.web.guard import action_of
 from tests import cast
 from tests.make import Hands
@@ -41,7 +45,8 @@ NAMES = sorted(
 )
 ROLES: dict[str, cast.Person | cast.Villager | None] = {
     "nobody": None, "patient": cast.MARIA, "clerk": cast.ANNA, "doctor": cast.VERA, "pharmacist": cast.DINA,
-    "dispatcher": cast.EGOR, "postman": cast.FEDOR, "coordinator": cast.GALINA,
+    "dispatcher": cast.EGOR, "postman": cast.FEDOR, "coordinator": cast.GALINA, "admin": cast.OLEG,
+    "auditor": cast.TAMARA,
 }  # fmt: skip
 FAR = cast.Villager(
     "ostap", "Дубов", "Остап", "Ильич", date(1944, 3, 1), "+79210000077", "", "", cast.RECHNOYE, sex="male"
@@ -164,3 +169,67 @@ def test_no_address_shows_another_regions_object(
     }
 
     assert shown == set()
+
+
+@pytest.mark.parametrize("client", sorted(set(ROLES) - {"nobody"}), indirect=True)
+def test_what_a_role_may_not_do_is_refused_by_every_route(
+    request: pytest.FixtureRequest, application: Application, client: FlaskClient, objects: dict[str, UUID]
+) -> None:
+    role = request.node.callspec.params["client"]
+    own = {(rule.endpoint, method) for method in ("GET", "POST") for rule in routes(application, role, method)}
+    answers = {}
+    for rule in application.app.url_map.iter_rules():
+        view = application.app.view_functions[rule.endpoint]
+        if action_of(view) is None or getattr(view, "machine", False):
+            continue
+        for method in {"GET", "POST"} & (rule.methods or set()):
+            if (rule.endpoint, method) not in own and rule.endpoint not in LEFT_OUT:
+                answer = client.open(address(rule, str(objects["near visit"])), method=method)
+                answers[f"{method} {rule.rule}"] = answer.status_code
+
+    assert answers, "every role has something that it may not do"
+    assert {name: status for name, status in answers.items() if status != 403} == {}
+
+
+@pytest.mark.parametrize("client", sorted(ROLES), indirect=True)
+def test_no_form_is_taken_without_its_token(
+    request: pytest.FixtureRequest, application: Application, client: FlaskClient
+) -> None:
+    application.app.config["WTF_CSRF_ENABLED"] = True
+    role = request.node.callspec.params["client"]
+    taken = {}
+    for rule in routes(application, role, "POST"):
+        if getattr(application.app.view_functions[rule.endpoint], "machine", False):
+            continue
+        answer = client.post(address(rule, str(new_id())), data={"csrf_token": "made up"})
+        if answer.status_code not in (400, 403, 422) or "csrf" not in answer.get_data(as_text=True).lower():
+            taken[rule.rule] = answer.status_code
+
+    assert taken == {}
+
+
+@pytest.mark.parametrize("client", ["clerk", "doctor"], indirect=True)
+def test_no_post_changes_an_object_of_another_region(
+    request: pytest.FixtureRequest, application: Application, client: FlaskClient, objects: dict[str, UUID]
+) -> None:
+    role = request.node.callspec.params["client"]
+    typed = {"kind": "glucose", "outcome": "advised", "identified_by": "document", "assessment": "x", "allergies": "x"}
+    before = far_rows(application, objects)
+    taken = [
+        rule.rule
+        for rule in routes(application, role, "POST")
+        if "<uuid:" in rule.rule
+        for name, target in objects.items()
+        if name.startswith("far") and client.post(address(rule, str(target)), data=typed).status_code == 200
+    ]
+
+    assert taken == []
+    assert far_rows(application, objects) == before
+
+
+def far_rows(application: Application, objects: dict[str, UUID]) -> list[list[Any]]:
+    """Return all columns of what lies in the River region."""
+    kinds = {"patient": Patient, "booking": Booking, "visit": Visit, "case": Consultation}
+    with application.services.db.read() as tx:
+        rows = [tx.get_one(kind, objects[f"far {name}"]) for name, kind in kinds.items()]
+        return [[getattr(row, column.key) for column in type(row).__mapper__.columns] for row in rows]
