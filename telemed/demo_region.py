@@ -108,7 +108,7 @@ def staff(branches: int) -> tuple[DemoPerson, ...]:
         DemoPerson("demo.auditor", "auditor", "Тамара Книжник"),
     )
     doctors = tuple(
-        DemoPerson(f"doctor.{n}", "doctor", f"Врач {FAMILY[n % len(FAMILY)]}") for n in range(2, 2 + branches // 6)
+        DemoPerson(f"doctor.{n}", "doctor", f"Врач {FAMILY[n % len(FAMILY)]}") for n in range(2, 2 + max(1, branches // 6))
     )
     others = tuple(
         DemoPerson(f"{role}.{n}", role, f"{word} {n + 1}", n)

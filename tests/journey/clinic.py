@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from tests.journey.scene import Scene
 from tests.journey.sockets import Line
 
 CONNECT_S = 15.0
+NAMES = {"doctor": "Вера Ильина", "colleague": "Врач Сидоров"}
 MEDICINES = ("lorizapril-10", "amlovidin-5")
 
 
@@ -103,6 +105,39 @@ async def _chat(scene: Scene, doctor_line: Line, clerk_line: Line) -> None:
             raise PageWrong(f"the {role} does not read both lines of the chat")
     if "chat:written" not in doctor_line.news or "chat:written" not in clerk_line.news:
         await clerk_line.wait(2)
+
+
+async def photograph(scene: Scene) -> str:
+    """The corner sends a photograph; the doctor opens the same picture without what the camera wrote into it."""
+    clerk, doctor = await scene.person("clerk"), await scene.person("doctor")
+    path, taken = f"/api/v1/consultations/{scene.ids['case']}/photographs", picture(scene.canaries.refused())
+    await clerk.post_json(path, {"photo_id": str(uuid4()), "jpeg": base64.b64encode(taken).decode()})
+    (photo,) = (await doctor.get_json(path))["photos"]
+    return f"seen by the doctor, at {photo['at']}"
+
+
+def picture(remark: str) -> bytes:
+    """Return a small JPEG frame with a remark of the camera in it, which nobody may keep."""
+    words = remark.encode()
+    comment = b"\xff\xfe" + (len(words) + 2).to_bytes(2, "big") + words
+    return b"\xff\xd8" + comment + b"\xff\xdb\x00\x05abc\xff\xda\x00\x04\x01\x02picture\xff\xd9"
+
+
+async def ask_a_colleague(scene: Scene) -> str:
+    """The case goes to another doctor with words, and comes back with words, at its place in the queue."""
+    texts = []
+    for sender, receiver in (("doctor", "colleague"), ("colleague", "doctor")):
+        browser, text = await scene.person(sender), scene.canaries.words()
+        case = await browser.open(f"/doctor/cases/{scene.ids['case']}")
+        form = case.form(rf"/doctor/cases/{scene.ids['case']}/hand-over")
+        account = re.search(rf'value="([0-9a-f-]{{36}})"[^>]*>{re.escape(NAMES[receiver])}', case.html)
+        assert account is not None
+        await browser.submit(form, case, to=account[1], text=text)
+        page = await scene.page_with(receiver, "/doctor", rf"/consultations/{scene.ids['case']}/take", scene.limits.job_s)
+        case = await (await scene.person(receiver)).submit(page.form(rf"/consultations/{scene.ids['case']}/take"), page)
+        texts.append(text)
+        case.shows(*texts)
+    return "handed over and back"
 
 
 async def write_note(scene: Scene) -> str:
