@@ -57,7 +57,8 @@ class Scene:
         if role not in self.people:
             browser = self.people[role] = Browser(self.url, role)
             page = await browser.open("/sign-in")
-            await browser.submit(page.form("/sign-in", "password"), page, login=LOGINS.get(role, f"demo.{role}"), password=PASSWORD)
+            login = LOGINS.get(role, f"demo.{role}")
+            await browser.submit(page.form("/sign-in", "password"), page, login=login, password=PASSWORD)
         return self.people[role]
 
     async def line(self, role: str, *rooms: str) -> Line:
