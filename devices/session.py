@@ -16,10 +16,11 @@ from devices.records import Placed
 # The shared meter rule: a little before the visit for a clock that is a few seconds off, a little after it likewise.
 BEFORE_START = timedelta(seconds=30)
 AFTER_END = timedelta(seconds=120)
-# Two patients back to back: what was measured just before the visit may be the other's, so nothing counts before the
-# start, and a reading whose own clock proves nothing counts for neither.
+# Two patients back to back: what was measured before the other's visit ended is the other's, and a reading whose own
+# clock proves nothing counts for neither.
 NEIGHBOUR_WITHIN = timedelta(minutes=5)
-CLOCK_GRAIN = timedelta(seconds=2)  # whole seconds of the meter, and of the offset measured against it
+# A meter's whole seconds may show a moment so much too early. No clerk ends a visit within a second of a result.
+CLOCK_GRAIN = timedelta(seconds=1)
 # Without a word from the server the visit may be over and somebody else on the seat. A series takes seven minutes.
 SILENT_AT_MOST = timedelta(minutes=15)
 CLOCK_JUMP = timedelta(seconds=5)
@@ -176,7 +177,7 @@ def belongs(
     if neighbour_closed_at is not None and neighbour_closed_at > visit.opened_at - NEIGHBOUR_WITHIN:
         if placed.measured_at is None:
             return False
-        start = visit.opened_at + CLOCK_GRAIN
+        start = max(start, neighbour_closed_at - CLOCK_GRAIN)
     if clock_set_at is not None:
         start = max(start, clock_set_at)
     earliest_at = min(placed.effective_at, placed.measured_at or placed.effective_at)

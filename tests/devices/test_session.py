@@ -44,7 +44,7 @@ def test_an_unknown_moment_belongs_to_no_visit() -> None:
     assert not belongs(Visit("v", NOW, None), Placed(None, "unknown"))
 
 
-@pytest.mark.parametrize(("closed_before_s", "is_within"), [(0, False), (299, False), (301, True)])
+@pytest.mark.parametrize(("closed_before_s", "is_within"), [(0, False), (18, False), (30, True), (301, True)])
 def test_what_was_measured_just_before_may_be_the_last_patients(closed_before_s: int, is_within: bool) -> None:
     visit, neighbour = Visit("v", NOW, None), after(seconds=-closed_before_s)
 

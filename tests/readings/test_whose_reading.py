@@ -91,6 +91,7 @@ def back_to_back(region: Region) -> None:
             chance.choice(DURING)(region, gateway)
             if chance.random() >= IS_LATE:  # else after the visit, or in the next one
                 gateway.fetch(region.own)
+        region.later(chance.choice((2, 10, 60)))  # who ends a visit sees the result first
         is_closed = chance.random() < 0.7  # else the order is lost: the next visit's opening ends this one
         if is_closed:
             visit.close()
