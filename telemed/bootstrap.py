@@ -195,7 +195,8 @@ def build(settings: Settings, *, clock: Clock = utc_now, services: Services | No
     worker = outbox.Worker(services, services.db, services.journey, clock)
 
     def after_commit(events: list[object]) -> None:
-        worker.wake()
+        if any(services.journey.durable.get(type(event)) for event in events):
+            worker.wake()  # looking at the table costs as much as a small transaction
         live.push_news(services.journey, events)
 
     services.db.after_commit = after_commit
