@@ -32,7 +32,7 @@ class ReadingQuarantined:
 
 @dataclass(frozen=True)
 class ReadingClaimed:
-    """Somebody asked to give a reading of the tray to a visit, or a second person decided. `decision`: asked, confirmed,
+    """Somebody asked to give a reading of the tray to a visit, or a second person decided. `status`: asked, confirmed,
     refused.
     """
 
@@ -40,7 +40,7 @@ class ReadingClaimed:
     visit_id: UUID
     patient_id: UUID
     branch_id: UUID
-    decision: str
+    status: str
     at: datetime
 
 
