@@ -98,6 +98,16 @@ def test_the_voice_is_spared_only_on_a_line_that_cannot_carry_it(page: Page) -> 
     assert ladder(page, (10, 100, 300, 2), (10, 45, 700, 8), (70, 45, 200, 0))["spare"] is False
 
 
+def test_a_line_that_hardly_carries_the_voice_gets_no_trial_of_the_picture(page: Page) -> None:
+    thin, quiet = (10, 100, 300, 2), (55, 45, 330, 2)
+
+    def pauses(*seconds: tuple[Any, ...]) -> int:
+        return [step for _at, step, _why in ladder(page, *seconds)["seen"]].count("voice_photos")
+
+    assert pauses(thin, quiet) == 2, "the premise: a quiet line gets a trial, and this one fails"
+    assert pauses(thin, (10, 45, 1292, 50), quiet) == 1
+
+
 def test_a_persons_choice_holds_against_the_line_until_it_is_given_back(page: Page) -> None:
     steps = page.evaluate("""async () => {
       const { begin, force, next, outgoing } = await import('/static/js/lib/call-ladder.js');

@@ -24,7 +24,9 @@ export function begin(lineClass = null) {
 
 /** Return the ladder after one second's sample {at_s, kbit_s, rtt_ms, loss_pct}; what is unknown is null. */
 export function next(ladder, sample) {
-  const video = nextVideo(ladder.video, sample);
+  // A line that hardly carries the voice gets no trial of the picture: each costs seconds of the voice. The wait begins
+  // when the voice needs no sparing any more.
+  const video = ladder.spare.on ? { ...ladder.video, changed_at_s: sample.at_s, against_since_s: null } : nextVideo(ladder.video, sample);
   const thin = held(ladder.thin, sample.at_s, thinner(ladder.thin.on, sample.kbit_s), ladder.thin.on ? ON_AFTER_S : OFF_AFTER_S);
   const spare = held(ladder.spare, sample.at_s, isPoor(video, sample) !== ladder.spare.on, ladder.spare.on ? SPARE_OVER_S : SPARE_AFTER_S);
   return settled({ ...ladder, video, thin, spare }, why(ladder, sample));
