@@ -8,13 +8,14 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import gateway, ingest, live, setup, single
+from bench import calls, gateway, ingest, live, setup, single
 
 PARTS = {
     "gateway": gateway.figures,
     "ingest": ingest.figures,
     "single": single.figures,
     "live": live.figures,
+    "calls": calls.figures,
     "setup": setup.figures,
 }
 RESULTS = Path(__file__).parent / "results.json"

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, WebSocket, expect, sync_playwright
 
 from telemed.demo import PASSWORD
 from telemed.serve import free_port
@@ -106,6 +106,7 @@ class Village:
     browsers: dict[str, Chromium] = field(default_factory=dict)
     contexts: list[BrowserContext] = field(default_factory=list)
     cookies: dict[str, list[Any]] = field(default_factory=dict)
+    socket_bytes: int = 0
 
     def start(self) -> None:
         """Seed a demo, start the server, lead the hub to it, sign both in and let the doctor take a case."""
@@ -160,6 +161,7 @@ class Village:
         context.add_cookies([{"name": name, "value": value or "", "url": self.url} for name, value in cookies])
         context.add_init_script(WATCH)
         page = context.new_page()
+        page.on("websocket", self._count)
         page.goto(f"/counter/visits/{self.visit}" if site == "corner" else f"/doctor/cases/{self.case}")
         page.locator("[data-call-start]").wait_for()
         return page
@@ -189,6 +191,13 @@ class Village:
             with suppress(Exception):
                 browser.close()
         self.together.stop()
+
+    def _count(self, socket: WebSocket) -> None:
+        def add(payload: str | bytes) -> None:
+            self.socket_bytes += len(payload)
+
+        socket.on("framesent", add)
+        socket.on("framereceived", add)
 
     def _browser(self, site: str) -> Chromium:
         if site not in self.browsers:

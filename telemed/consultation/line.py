@@ -161,6 +161,7 @@ def _while_off(
 HEADERS_BYTES = 68  # IP, UDP, DTLS and SCTP around each message
 SHORTEST_GAP_S = 1e-4
 PAIR_QUANTILE = 0.85
+RUN, RUN_QUANTILE, RUNS_NEEDED = 4, 0.75, 3
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,21 @@ class Arrival:
     at_s: float
     size_bytes: int
     index: int
+
+
+def rate_of_runs(trains: Iterable[Sequence[Arrival]]) -> float | None:
+    """Return kbit/s from runs of four messages in a row; from pairs when loss left too few runs.
+
+    A busy receiver takes two or three waiting messages at once, and the gap between those is nearly nothing: on a line
+    of 512 kbit/s pairs have said 2,900. A run spans such a batch.
+    """
+    ordered = [sorted(train, key=lambda one: one.at_s) for train in trains]
+    runs = [train[at : at + RUN] for train in ordered for at in range(len(train) - RUN + 1)]
+    whole = [run for run in runs if all(after.index == before.index + 1 for before, after in pairwise(run))]
+    if len(whole) < RUNS_NEEDED:
+        return rate_of_pairs(ordered)
+    rates = sorted(rate for run in whole if (rate := _train(run)) is not None)
+    return rates[int(len(rates) * RUN_QUANTILE)]
 
 
 def rate_of_pairs(trains: Iterable[Sequence[Arrival]]) -> float | None:

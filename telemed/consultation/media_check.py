@@ -25,7 +25,7 @@ from aiortc import (
 from aiortc.contrib.media import MediaBlackhole
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamTrack
 
-from telemed.consultation.line import Arrival, Line, line_class, loss_pct, rate_of_pairs
+from telemed.consultation.line import Arrival, Line, line_class, loss_pct, rate_of_runs
 
 PING, PONG, TRAIN = 1, 2, 3
 MESSAGE_BYTES = 1100
@@ -109,7 +109,7 @@ class LineCheck:
 
     async def _tell_seen(self) -> None:
         await asyncio.sleep(SEEN_AFTER_S)
-        self._tell({"op": "seen", "up_kbit_s": rate_of_pairs(self._trains.values())})
+        self._tell({"op": "seen", "up_kbit_s": rate_of_runs(self._trains.values())})
 
     def _send_train(self, number: int, length: int) -> None:
         sctp = self.connection.sctp
@@ -125,7 +125,7 @@ class LineCheck:
         received, lost = await self._voice_counters()
         line = Line(
             rtt_ms=_number(report.get("rtt_ms")),
-            up_kbit_s=rate_of_pairs(self._trains.values()),
+            up_kbit_s=rate_of_runs(self._trains.values()),
             down_kbit_s=_number(report.get("down_kbit_s")),
             loss_up_pct=loss_pct(received, lost),
             loss_down_pct=_number(report.get("loss_down_pct")),

@@ -19,6 +19,7 @@ from telemed.consultation.line import (
     next_switch,
     picture_limits,
     rate_of_pairs,
+    rate_of_runs,
     rate_of_trains,
 )
 
@@ -105,3 +106,27 @@ def test_the_seconds_of_the_switch() -> None:
     assert changes("a fallen line loses it after five seconds") == [15]
     assert changes("it comes back after twenty good seconds") == [5, 28]
     assert changes("a quiet line gets a trial")[:2] == [5, 35]
+
+
+def arrivals(*gaps_ms: float) -> list[Arrival]:
+    """A train of messages of the check's size with these gaps between them."""
+    at_s = [sum(gaps_ms[:number]) / 1000 for number in range(len(gaps_ms) + 1)]
+    return [Arrival(at, 1100, number) for number, at in enumerate(at_s)]
+
+
+def test_a_busy_receiver_that_takes_messages_in_batches_still_finds_the_rate() -> None:
+    """Gaps as they came on a line of 512 kbit/s while the machine was busy. The premise: pairs are far off."""
+    trains = [
+        arrivals(16, 18, 21, 18, 21, 15, 19, 19, 19),
+        arrivals(19, 18, 19, 18, 18, 19, 20, 17, 21),
+        arrivals(0, 14, 35, 51, 2, 1, 1, 22, 55),
+        arrivals(19, 67, 2, 2, 3, 18, 18, 20, 21),
+    ]
+
+    assert (rate_of_pairs(trains) or 0) > 1000
+    assert rate_of_runs(trains) == pytest.approx(512, rel=0.15)
+
+
+def test_where_loss_left_no_runs_pairs_must_do() -> None:
+    assert rate_of_runs([arrivals(37), arrivals(37, 360)]) == pytest.approx(252, rel=0.02)
+    assert rate_of_runs([]) is None

@@ -1,0 +1,159 @@
+"""Calls over emulated village lines, real browsers at both ends: how soon they begin, how they come back after a cut, how
+much of the voice is invented, what a call costs in signalling, and how well the check before it judges a line.
+
+Needs root and TUN; without them it has no figures and says why.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from bench.figure import Figure, against
+from tests.line import CLEAN, CUT, LINES, SITES, LineEmulator, NoLine, Shape
+from tests.village import SAMPLE, Village, open_village, samples_until, until
+
+SETUP_GOALS_MS = {"clean": 1000, "400k-300ms-5": 3000, "256k-600ms-10": 5000}
+CONCEALED_GOALS_PCT = {"clean": None, "400k-300ms-5": 2, "64k-300ms-2": 3, "40k-600ms-5": None}
+CUTS = {20: (2000, 4000), 45: (3000, 6000)}  # seconds: goals for voice and picture in ms
+PROMISED = ("1000k-80ms-1", "512k-100ms-2", "400k-300ms-5", "256k-300ms-5")  # where rate and loss are promised
+CHECKED = (*PROMISED, "256k-600ms-10", "100k-300ms-5", "64k-300ms-2")
+SETTLE_MS, HEARD_MS = 12_000, 12_000
+RESUME_MOST_S = 60
+NOTED = "window.noted"
+
+
+def figures() -> Iterator[Figure]:
+    """Yield the figures of the call."""
+    try:
+        lines = LineEmulator()
+    except NoLine as missing:
+        print(f"calls over a village line: no figures, {missing}")
+        return
+    try:
+        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+            village = open_village(Path(folder), lines, playwright)
+            try:
+                yield from _setup(village)
+                yield from _concealed(village)
+                yield from _resume(village)
+                yield from _checks(village)
+            finally:
+                village.close()
+    finally:
+        lines.close()
+
+
+def begin(village: Village, shape: Shape) -> dict[str, Page]:
+    """Begin a call over a line of this shape; the pages were loaded before, on a clean one."""
+    for site in SITES:
+        village.lines.set(site, CLEAN)
+    pages = village.pages()
+    village.socket_bytes = 0
+    village.lines.set("corner", shape)
+    for page in pages.values():
+        page.locator("[data-call-start]").click()
+    return pages
+
+
+def _setup(village: Village) -> Iterator[Figure]:
+    for name, goal_ms in SETUP_GOALS_MS.items():
+        pages = begin(village, LINES[name])
+        noted = [until(page, NOTED, lambda now: now["firstPicture"] is not None) for page in pages.values()]
+        ready = max(_phase(one, "connecting", "talking") for one in noted)
+        value = max(one["firstPicture"] for one in noted) - ready
+        words = f"both ready to the first picture: under {goal_ms}"
+        yield against(f"call_setup_ms_{name}", "ms", value, goal_ms, words)
+        if name == "clean":
+            kbit = village.socket_bytes * 8 / 1000
+            yield Figure("ice_kbit_per_call", kbit, "kbit", None, None, "sockets of both sides to the first picture")
+        village.close_pages()
+
+
+def _phase(noted: dict[str, Any], *names: str) -> float:
+    return float(min(one["at"] for one in noted["phases"] if one["phase"] in names))
+
+
+def _concealed(village: Village) -> Iterator[Figure]:
+    """Measure after the ladder had time to act: the picture goes first on the thinnest lines."""
+    for name, goal in CONCEALED_GOALS_PCT.items():
+        pages = begin(village, LINES[name])
+        for page in pages.values():
+            until(page, NOTED, lambda now: any(one["phase"] == "talking" for one in now["phases"]), 120_000)
+        pages["doctor"].wait_for_timeout(SETTLE_MS)
+        for page in pages.values():
+            page.evaluate(SAMPLE)
+        pages["doctor"].wait_for_timeout(HEARD_MS)
+        value = max(_invented_pct(page.evaluate("window.samples")) for page in pages.values())
+        village.close_pages()
+        words = "the worse direction, picture off where the line asks it"
+        goal_words = f"at most {goal} %; {words}" if goal else words
+        yield Figure(f"voice_concealed_pct_{name}", value, "%", goal, value / goal if goal else None, goal_words)
+
+
+def _invented_pct(samples: list[dict[str, Any]]) -> float:
+    first, last = samples[0], samples[-1]
+    return 100 * float(last["invented"] - first["invented"]) / max(1, last["samples"] - first["samples"])
+
+
+def _resume(village: Village) -> Iterator[Figure]:
+    for cut_s, (voice_goal, picture_goal) in CUTS.items():
+        pages = begin(village, CLEAN)
+        for page in pages.values():
+            until(page, NOTED, lambda now: now["firstPicture"] is not None)
+        pages["doctor"].wait_for_timeout(3000)
+        village.lines.set("corner", CUT)
+        pages["doctor"].wait_for_timeout(1000 * cut_s)
+        for page in pages.values():
+            page.evaluate(SAMPLE)
+        back_at = pages["doctor"].evaluate("Date.now()")
+        village.lines.set("corner", CLEAN)
+        seen = [samples_until(page, lambda found: _grown(found, "frames") is not None) for page in pages.values()]
+        village.close_pages()
+        for what, name, goal in (("voice", "packets", voice_goal), ("picture", "frames", picture_goal)):
+            came = [_grown(samples, name) for samples in seen]
+            value = max(RESUME_MOST_S * 1000 if at is None else at - back_at for at in came)
+            words = f"the worse side, from the line's return: under {goal}"
+            yield against(f"resume_{what}_ms_{cut_s}s", "ms", value, goal, words)
+
+
+def _grown(samples: list[dict[str, Any]], name: str) -> float | None:
+    """Return when a figure first was higher than at the start, or None."""
+    return next((one["at"] for one in samples if one[name] > samples[0][name]), None) if samples else None
+
+
+def _checks(village: Village) -> Iterator[Figure]:
+    """Check each line from the corner's page; give the worst error where it is promised, and tell all."""
+    village.lines.set("corner", CLEAN)
+    page = village.page("corner")
+    rates, losses = [], []
+    for name in CHECKED:
+        shape = LINES[name]
+        village.lines.set("corner", shape)
+        found = page.evaluate(CHECK)
+        village.lines.set("corner", CLEAN)
+        rate = [100 * abs((found.get(way) or 0) / shape.kbit_s - 1) for way in ("up_kbit_s", "down_kbit_s")]
+        loss = [abs((found.get(way) or 0) - shape.loss_pct) for way in ("loss_up_pct", "loss_down_pct")]
+        print(f"  {name}: {found}")
+        if name in PROMISED:
+            rates += rate
+            losses += loss
+    village.close_pages()
+    yield against("line_check_error_rate", "%", max(rates), 15, "worst way, from 256 kbit/s and up to 5 %: within 15 %")
+    yield against("line_check_error_loss", "points", max(losses), 3, "the same lines: within 3 points")
+
+
+CHECK = """async () => {
+  const { checkLine } = await import("/static/js/lib/line-check.js");
+  const { post, newId } = await import("/static/js/lib/api.js");
+  const check_id = newId();
+  try {
+    return await checkLine({ answer: async (sdp) => (await post("/api/v1/line-checks", { check_id, sdp })).sdp });
+  } catch (error) {
+    return { failed: error.message };
+  }
+}"""
