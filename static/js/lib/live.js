@@ -8,7 +8,8 @@ let line = null;
 export const live = () => (line ??= open());
 
 function open() {
-  const socket = io({ transports: ["websocket"], reconnectionDelay: 500, reconnectionDelayMax: 2000 });
+  // An attempt begun while the line was cut would wait for TCP's doubling pauses long after the line is back.
+  const socket = io({ transports: ["websocket"], reconnectionDelay: 500, reconnectionDelayMax: 2000, timeout: 5000 });
   const rooms = new Set();
   const readers = new Set();
   const watchers = new Set();
