@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from wtforms import RadioField
 
 from telemed.branches import service
-from telemed.errors import Invalid, NotFound
+from telemed.errors import Conflict, Invalid, NotFound
 from telemed.web import words
 from telemed.web.forms import PageForm, TextField, at_most, required
 from telemed.web.guard import guard, services, who
@@ -51,6 +51,31 @@ def enrol() -> ResponseReturnValue:
         form.take(error)
         return _page(form), 422
     flash("The gateway looks for the meter now: switch it on near the branch PC.", "success")
+    return redirect(url_for("branches.page"))
+
+
+@pages.post("/branch/meters/<uuid:meter_id>/pair")
+@guard("branch.enrol_meter")
+def pair_again(meter_id: UUID) -> ResponseReturnValue:
+    """Let the gateway look for a known meter and pair with it anew."""
+    try:
+        service.enrol_again(services(), who(), meter_id)
+        flash("The gateway looks for the meter now: switch it on near the branch PC.", "success")
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+    return redirect(url_for("branches.page"))
+
+
+@pages.post("/branch/meters/<uuid:meter_id>/passkey")
+@guard("branch.enrol_meter")
+def passkey(meter_id: UUID) -> ResponseReturnValue:
+    """Pass on the digits that a meter shows."""
+    try:
+        service.give_passkey(services(), who(), meter_id, request.form.get("passkey", ""))
+    except Invalid as error:
+        flash(words.say_code(error.fields["passkey"]), "warn")
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
     return redirect(url_for("branches.page"))
 
 

@@ -1,0 +1,59 @@
+"""Pairing from the branch page: what the gateway asks for, and the way back after a lost pairing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from telemed.branches.models import GatewayOrder, Meter
+from telemed.services import Services
+from tests import cast
+from tests.make import Hands, meter_of
+
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+MINE, FOREIGN = meter_of(cast.OZERKI, "glucose"), meter_of(cast.SOSNOVO, "glucose")
+
+
+@pytest.fixture
+def anna(hands: Hands, sign_in: SignIn) -> FlaskClient:
+    hands.gateway(bytes(32))
+    return sign_in(cast.ANNA)
+
+
+def orders(services: Services) -> list[str]:
+    with services.db.read() as tx:
+        return [order.kind for order in tx.scalars(select(GatewayOrder).order_by(GatewayOrder.no))]
+
+
+def say(services: Services, enrolment: str, code: str | None = None) -> None:
+    with services.db.write() as tx:
+        meter = tx.get_one(Meter, MINE)
+        meter.enrolment, meter.enrolment_code = enrolment, code
+
+
+def test_a_meter_that_lost_its_pairing_is_paired_again_from_the_page(anna: FlaskClient, services: Services) -> None:
+    say(services, "failed", "bond_lost")
+    assert "lost its pairing" in anna.get("/branch").get_data(as_text=True)
+    anna.post(f"/branch/meters/{MINE}/pair")
+
+    assert orders(services) == ["enrol_meter"]
+    assert "looking for the meter" in anna.get("/branch").get_data(as_text=True)
+
+
+def test_the_digits_of_the_meter_go_to_the_gateway(anna: FlaskClient, services: Services) -> None:
+    say(services, "passkey_needed")
+    assert "The six digits on the meter" in anna.get("/branch").get_data(as_text=True)
+    anna.post(f"/branch/meters/{MINE}/passkey", data={"passkey": "12 34"})
+    assert orders(services) == [], "wrong digits are told, not sent"
+
+    anna.post(f"/branch/meters/{MINE}/passkey", data={"passkey": "123 456"})
+    assert orders(services) == ["passkey"]
+
+
+def test_another_branchs_meter_is_out_of_reach(anna: FlaskClient, services: Services) -> None:
+    for deed in ("pair", "passkey"):
+        assert anna.post(f"/branch/meters/{FOREIGN}/{deed}", data={"passkey": "123456"}).status_code == 404
+    assert orders(services) == []
