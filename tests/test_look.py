@@ -102,3 +102,8 @@ def test_the_frame_speaks_every_language(language: str) -> None:
 
     assert used
     assert not used - known
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "templates")))
+def test_no_template_holds_the_marks_of_a_merge(path: Path) -> None:
+    assert not re.search(r"^(<{7} |={7}$|>{7} )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)

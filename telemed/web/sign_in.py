@@ -111,8 +111,9 @@ def _secure() -> bool:
 
 def _next_page() -> str:
     target = request.values.get("next", "")
-    # Only paths of our own: "//host" and "\\host" would leave.
-    if target.startswith("/") and not target.startswith(("//", "/\\")) and "\n" not in target:
+    # Only paths of our own: "//host" and "\\host" would leave, also with a control character that a browser drops.
+    is_plain = target.isprintable() and "\\" not in target
+    if is_plain and target.startswith("/") and not target.startswith("//"):
         return target
     return url_for("home.open_home")
 

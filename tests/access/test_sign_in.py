@@ -114,7 +114,10 @@ def test_one_click_sign_in_exists_only_in_a_demo(application: Application) -> No
     assert "demo.clerk" not in browser.get("/sign-in").text
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:1"])
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:1", "/\t/evil.example", "/\r/x"],
+)
 def test_signing_in_never_leads_to_a_foreign_page(application: Application, target: str) -> None:
     browser = application.app.test_client()
 
