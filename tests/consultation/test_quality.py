@@ -52,7 +52,7 @@ def test_the_coordinator_reads_it_as_pages(sign_in: SignIn, services: Services, 
     service_quality.record_minute(services, cast.ANNA.who, case, new_id(), FIGURES)
 
     assert "Озерки" in galina.get("/quality").text
-    assert "2,0" in galina.get(f"/quality/{cast.OZERKI}").text
+    assert "2.0" in galina.get(f"/quality/{cast.OZERKI}").text
     assert sign_in(cast.KIRA).get(f"/quality/{cast.OZERKI}").status_code == 404
     assert sign_in(cast.ANNA).get("/quality").status_code == 403
 

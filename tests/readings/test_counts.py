@@ -144,5 +144,5 @@ def test_the_page_names_an_odd_branch(
     page = sign_in(cast.GALINA).get("/pilot")
 
     assert page.status_code == 200
-    assert "3,0" in page.text
+    assert "3.0" in page.text
     assert "please look" in page.text
