@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     from telemed.errors import Invalid, StartRefused
 
     arguments = parser().parse_args(argv)
+    os.umask(0o077)  # what we write is for this user alone: databases, keys, logs, backups
     try:
         return arguments.run(arguments) or 0
     except StartRefused as refusal:

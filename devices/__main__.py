@@ -82,6 +82,7 @@ def main(arguments: list[str]) -> int:
         return run_decode(arguments[1:], sys.stdin, sys.stdout)
     options = parser().parse_args(arguments)
     start_logging()
+    os.umask(0o077)  # what we write is for this user alone
     try:
         settings = read_settings(os.environ, Path.cwd())
         return COMMANDS[options.command](settings, options)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,8 @@ class Journal:
         self.path = path
         self.is_broken = False
         self._is_open = False
+        if vfs is None:
+            _make_private(path)
         with self._told_plainly():
             self.db = apsw.Connection(str(path), vfs=vfs)
             self._is_open = True
@@ -314,6 +316,16 @@ class Journal:
             return
         with self._told_plainly():
             self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def _make_private(path: Path) -> None:
+    """Let only the owner read the journal. SQLite gives a log that it creates the rights of its database."""
+    with suppress(OSError):  # opening says what is wrong
+        if not path.exists():  # never opened beside SQLite: closing it would drop all locks of this process
+            path.touch(0o600)
+        for file in (path, path.with_name(f"{path.name}-wal")):
+            if file.exists():
+                file.chmod(0o600)
 
 
 def _fsync_folder(folder: Path) -> None:

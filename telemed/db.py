@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -153,10 +154,24 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=10, max_overflow=20)
     if read_only:
         url = f"sqlite:///file:{quote(url.removeprefix('sqlite:///'))}?mode=ro&uri=true"
+    else:
+        _make_private(Path(url.removeprefix("sqlite:///")))
     engine = create_engine(url, connect_args={"timeout": 15})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Let only the owner read the database. SQLite gives a log that it creates the rights of its database."""
+    if not path.parent.is_dir() or path.name == ":memory:":
+        return  # connecting says what is wrong
+    with suppress(PermissionError):  # another user's file: only that user may change its rights
+        if not path.exists():  # never opened beside SQLite: closing it would drop all locks of this process
+            path.touch(0o600)
+        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            if file.exists():
+                file.chmod(0o600)
 
 
 def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:

@@ -29,8 +29,11 @@ def last_line(path: Path) -> str | None:
 
 @contextmanager
 def growing(path: Path) -> Iterator[tuple[list[str], Callable[[str], None]]]:
-    """Yield the lines so far and a function that appends one; alone on the file, and on the disk at the end."""
+    """Yield the lines so far and a function that appends one; alone on the file, and on the disk at the end.
+    Only the owner may read it.
+    """
     with path.open("a+b") as file:
+        os.fchmod(file.fileno(), 0o600)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield _mended(file), lambda line: file.write(line.encode() + b"\n") and None
         file.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from telemed import line_file
 from telemed.db import BUSY_MS, Database, NestedWrite, UtcDateTime
 
 WRITER = """
@@ -40,6 +42,26 @@ def test_sqlite_runs_with_the_settings_that_lose_nothing(db: Database) -> None:
 
     with db.read() as tx:
         assert {name: tx.execute(text(f"PRAGMA {name}")).scalar() for name in wanted} == wanted
+
+
+def test_only_the_owner_reads_the_database_also_one_that_was_made_open(tmp_path: Path) -> None:
+    path, log = tmp_path / "telemed.db", tmp_path / "telemed.db-wal"
+    before = os.umask(0o022)
+    try:
+        for _ in range(2):
+            db = Database(f"sqlite:///{path}")
+            with db.write() as tx:
+                tx.execute(text("CREATE TABLE IF NOT EXISTS kept (number INTEGER)"))
+            with line_file.growing(tmp_path / "heads.jsonl") as (_lines, append):
+                append("{}")
+
+            assert {file.stat().st_mode & 0o777 for file in (path, log, tmp_path / "heads.jsonl")} == {0o600}
+
+            for file in (path, log, tmp_path / "heads.jsonl"):
+                file.chmod(0o644)
+            db.engine.dispose()
+    finally:
+        os.umask(before)
 
 
 def test_sixteen_writers_lose_no_update(db: Database) -> None:

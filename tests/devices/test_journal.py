@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -31,6 +33,22 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     opened.open_connection(Connection("c", "meter", AT))
     yield opened
     opened.close()
+
+
+def test_only_the_owner_reads_the_journal_also_one_that_was_made_open(tmp_path: Path) -> None:
+    path, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    before = os.umask(0o022)
+    try:
+        for _ in range(2):
+            opened = Journal(path)
+            opened.open_connection(Connection(uuid4().hex, "meter", AT))
+
+            assert {file.stat().st_mode & 0o777 for file in (path, log)} == {0o600}
+
+            path.chmod(0o644)
+            opened.close()
+    finally:
+        os.umask(before)
 
 
 def test_durability_settings_are_those_that_survive_a_power_cut(journal: Journal) -> None:
