@@ -8,7 +8,7 @@ from uuid import UUID
 import segno
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, HiddenField, RadioField, SelectMultipleField
+from wtforms import BooleanField, HiddenField, RadioField
 
 from telemed.access import accounts
 from telemed.errors import Conflict, Invalid
@@ -19,6 +19,11 @@ from telemed.web.guard import guard, services, who
 from telemed.web.sign_in import with_session
 
 pages = Blueprint("patients", __name__)
+
+
+def yes_or_no(label: str) -> RadioField:
+    """Return a question that has no answer until a person gives one: silence is never a consent."""
+    return RadioField(label, [required()], choices=[("yes", "Yes"), ("no", "No")])
 
 
 class FindForm(PageForm):
@@ -48,9 +53,14 @@ class PatientForm(PageForm):
         choices=[("normal", "Normal"), ("large", "Large"), ("huge", "Huge")],
     )  # fmt: skip
     hard_of_hearing = BooleanField("Hard of hearing")
-    consents = SelectMultipleField(
-        "The patient agrees to", choices=[(purpose, f"consent_{purpose}") for purpose in rules.PURPOSES]
-    )
+    consent_care = yes_or_no("code:consent_care")
+    consent_telemedicine = yes_or_no("code:consent_telemedicine")
+    consent_delivery = yes_or_no("code:consent_delivery")
+    consent_notifications = yes_or_no("code:consent_notifications")
+
+    def consents(self) -> tuple[str, ...]:
+        """Return the purposes the patient said yes to."""
+        return tuple(purpose for purpose in rules.PURPOSES if self[f"consent_{purpose}"].data == "yes")
 
 
 class CardForm(PageForm):
@@ -102,7 +112,7 @@ def register() -> ResponseReturnValue:
         **{name: form[name].data or "" for name in ("family_name", "given_name", "patronymic", "sex", "phone", "snils")},
         **{name: form[name].data or "" for name in ("policy", "address", "postal_index", "language", "type_size")},
         birth_date=form.birth_date.data, hard_of_hearing=form.hard_of_hearing.data,
-        consents=tuple(form.consents.data or ()),
+        consents=form.consents(),
     )  # fmt: skip
     try:
         patient_id = service.register_patient(services(), who(), typed, parse_id(form.patient_id.data))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_story import begin_the_visit, take_the_case
+from tests.browser.test_story import begin_the_visit, say_yes_to_each_consent, take_the_case
 
 pytestmark = pytest.mark.browser
 WHEN_CLOSED = """() => {
@@ -77,6 +77,7 @@ def register(clerk: Page) -> None:
     }.items():  # fmt: skip
         clerk.fill(f"#{name}", text)
     clerk.check("input[name=sex][value=female]", force=True)
+    say_yes_to_each_consent(clerk)
     clerk.get_by_role("button", name="Register", exact=True).click()
 
 

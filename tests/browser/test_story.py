@@ -80,6 +80,7 @@ def register_and_print_a_card(clerk: Page) -> str:
     }.items():  # fmt: skip
         clerk.fill(f"#{name}", text)
     clerk.check("input[name=sex][value=female]", force=True)
+    say_yes_to_each_consent(clerk)
     clerk.get_by_role("button", name="Register", exact=True).click()
     expect(clerk.locator("h1")).to_contain_text("Тестова")
     page = clerk.url
@@ -88,6 +89,11 @@ def register_and_print_a_card(clerk: Page) -> str:
     assert len(token) == 32
     clerk.goto(page)
     return token
+
+
+def say_yes_to_each_consent(clerk: Page) -> None:
+    for question in clerk.locator("input[name^=consent_][value=yes]").all():
+        question.check(force=True)
 
 
 def begin_the_visit(clerk: Page) -> None:

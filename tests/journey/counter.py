@@ -39,7 +39,8 @@ async def _register(clerk: Browser, villager: Villager) -> Page:
     typed = {
         **{name: getattr(villager, name) for name in ("family_name", "given_name", "patronymic", "phone", "snils")},
         "policy": villager.policy, "address": villager.address, "birth_date": f"{villager.birth_date:%d.%m.%Y}",
-        "sex": "female", "language": "ru", "type_size": "large", "consents": ["care", "telemedicine", "delivery"],
+        "sex": "female", "language": "ru", "type_size": "large", "consent_care": "yes",
+        "consent_telemedicine": "yes", "consent_delivery": "yes", "consent_notifications": "no",
     }  # fmt: skip
     page = await clerk.submit(page.form("/patients/new", "family_name"), page, **typed)
     page.shows(villager.full_name)

@@ -9,11 +9,13 @@ from datetime import date
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from telemed.ids import new_id
 from telemed.patients import service
-from telemed.patients.models import Patient
+from telemed.patients.models import Consent, Patient
+from telemed.patients.rules import PURPOSES
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
@@ -27,7 +29,8 @@ NEW = service.NewPatient(
 TYPED = {
     "family_name": "Серова", "given_name": "Клавдия", "patronymic": "", "birth_date": "01.05.1950", "sex": "female",
     "phone": "8 921 000 11 22", "address": "ул. Садовая, 3", "postal_index": "174001", "language": "ru",
-    "type_size": "large", "snils": "", "policy": "", "consents": ["care"],
+    "type_size": "large", "snils": "", "policy": "", "consent_care": "yes",
+    "consent_telemedicine": "no", "consent_delivery": "no", "consent_notifications": "no",
 }  # fmt: skip
 
 
@@ -188,8 +191,8 @@ def test_the_form_registers_and_shows_the_patient(sign_in: SignIn) -> None:
     "change",
     [
         {"birth_date": "31.02.1950"}, {"birth_date": "1950"}, {"birth_date": "01.01.2090"}, {"family_name": ""},
-        {"family_name": "x" * 1000}, {"snils": "112-233-445 96"}, {"phone": "phone"}, {"sex": "?"}, {"consents": ["?"]},
-        {"language": "xx"},
+        {"family_name": "x" * 1000}, {"snils": "112-233-445 96"}, {"phone": "phone"}, {"sex": "?"}, {"language": "xx"},
+        {"consent_care": "?"}, {"consent_delivery": ""},
     ],
 )  # fmt: skip
 def test_a_refused_form_keeps_what_was_typed_and_names_the_field(sign_in: SignIn, change: dict) -> None:
@@ -198,8 +201,22 @@ def test_a_refused_form_keeps_what_was_typed_and_names_the_field(sign_in: SignIn
     assert answer.status_code == 422
     assert "Клавдия" in answer.text
     assert "error-summary" in answer.text
-    if name := next((name for name in change if name not in ("consents",)), None):
-        assert re.search(rf'id="{name}-error"', answer.text), name
+    assert re.search(rf'id="{next(iter(change))}-error"', answer.text)
+
+
+def test_no_consent_is_marked_before_the_patient_has_spoken(sign_in: SignIn) -> None:
+    page = sign_in(cast.ANNA).get("/patients/new").text
+
+    questions = re.findall(r'<input[^>]* name="consent_\w+"[^>]*>', page)
+    assert len(questions) == 2 * len(PURPOSES)
+    assert not [question for question in questions if "checked" in question]
+
+
+def test_a_yes_is_stored_and_a_no_is_not(sign_in: SignIn, services: Services) -> None:
+    sign_in(cast.ANNA).post("/patients/new", data=TYPED)
+
+    with services.db.read() as tx:
+        assert set(tx.scalars(select(Consent.purpose))) == {"care"}
 
 
 def test_a_postman_cannot_open_the_register(sign_in: SignIn) -> None:
