@@ -161,12 +161,12 @@ telemed is running:  {url}
 
 One click signs you in as any role of the demo. Try the whole story in two browser windows (one of them private):
 
-  1  clerk Anna           find a patient > check-up now > questions > "simulated meter: measure" > ready for the doctor
-  2  doctor Vera          queue > take the case > values, video call, note > prescribe and sign
-  3  pharmacist Dina      pack the order
-  4  dispatcher Egor      give the parcel to postman Fedor
-  5  postman Fedor        open the round, switch the network off, hand over with the code of the patient's slip
-  6  coordinator Galina   the funnel, branch by branch
+  1  clerk Anna (Анна)             find a patient > check-up now > questions > "simulated meter" > ready for the doctor
+  2  doctor Vera (Вера)            queue > take the case > values, video call, note > prescribe and sign
+  3  pharmacist Dina (Дина)        pack the order
+  4  dispatcher Egor (Егор)        give the parcel to postman Fedor
+  5  postman Fedor (Фёдор)         open the round, switch the network off, hand over with the code of the patient's slip
+  6  coordinator Galina (Галина)   the funnel, branch by branch
 
 What the processes say stands in {logs}. Ctrl-C stops everything.
 """

@@ -68,7 +68,10 @@ def demo() -> ResponseReturnValue:
     person = accounts.demo_person(services(), request.form.get("login", ""))
     if person is None:
         raise Forbidden("wrong_password")
-    return with_session(redirect(url_for("home.open_home")), person)
+    response = with_session(redirect(url_for("home.open_home")), person)
+    # The demo's people prefer Russian; whoever plays them goes on in the language in which the button was read.
+    response.set_cookie("lang", words.lang(), **_kept())
+    return response
 
 
 @pages.post("/sign-out")
@@ -89,12 +92,11 @@ def sign_out() -> ResponseReturnValue:
 def language() -> ResponseReturnValue:
     """Keep the chosen language, type size and colours in cookies, and go back."""
     response = redirect(_next_page())
-    keep = {"max_age": YEAR_S, "samesite": "Lax", "httponly": True, "secure": _secure()}
     if "lang" in request.form:
-        response.set_cookie("lang", i18n.choose([request.form["lang"]]), **keep)
+        response.set_cookie("lang", i18n.choose([request.form["lang"]]), **_kept())
     seen = words.view_of(f"{request.form.get('type_size', '')}.{request.form.get('theme', '')}")
     if seen:
-        response.set_cookie("view", f"{seen.get('type_size', '')}.{seen.get('theme', '')}", **keep)
+        response.set_cookie("view", f"{seen.get('type_size', '')}.{seen.get('theme', '')}", **_kept())
     return response
 
 
@@ -103,6 +105,10 @@ def with_session(response: Response, token: str) -> Response:
     session.clear()
     response.set_cookie(COOKIE, token, httponly=True, samesite="Lax", secure=_secure(), path="/")
     return response
+
+
+def _kept() -> dict[str, Any]:
+    return {"max_age": YEAR_S, "samesite": "Lax", "httponly": True, "secure": _secure()}
 
 
 def _secure() -> bool:

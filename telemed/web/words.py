@@ -30,6 +30,7 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
         ("feedback.complaints", "Complaints"),
         ("branches.region", "Region"),
     ),
+    "auditor": (("coordinator.audit", "Audit"), ("pilot.page", "Pilot")),
 }
 
 

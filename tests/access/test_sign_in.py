@@ -114,6 +114,16 @@ def test_one_click_sign_in_exists_only_in_a_demo(application: Application) -> No
     assert "demo.clerk" not in browser.get("/sign-in").text
 
 
+def test_one_click_keeps_the_language_in_which_the_button_was_read(application: Application) -> None:
+    accounts.create_account(application.services, "demo.auditor", "long and good enough", "auditor", "Тамара")
+    browser = application.app.test_client()
+
+    answer = browser.post("/sign-in/demo", data={"login": "demo.auditor"}, headers={"Accept-Language": "en"})
+
+    assert answer.status_code == 302
+    assert browser.get_cookie("lang").value == "en"
+
+
 @pytest.mark.parametrize(
     "target",
     ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:1", "/\t/evil.example", "/\r/x"],
