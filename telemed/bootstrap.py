@@ -64,6 +64,7 @@ from telemed.services import Services
 from telemed.settings import Settings
 from telemed.web import assets, compress, csp, errors, health, pwa, sign_in, words
 from telemed.web.guard import action_of
+from telemed.web.listeners import listeners
 from telemed.web.live import Live
 
 ROOT = Path(__file__).parent.parent
@@ -121,6 +122,7 @@ class Application:
 
     def close(self) -> None:
         """Stop the jobs and close the database."""
+        self.live.stop()
         self.worker.stop()
         self.services.db.close()
 
@@ -186,7 +188,7 @@ def build(settings: Settings, *, clock: Clock = utc_now, services: Services | No
         max_http_buffer_size=MAX_MESSAGE,
         ping_interval=5,
         ping_timeout=8,
-        message_queue=settings.redis_url or None,
+        client_manager=listeners(settings.redis_url),
         cors_allowed_origins=[settings.public_url] if settings.public_url else None,
     )
     live = Live(io, services)

@@ -7,9 +7,6 @@ process, and may be lost. This and bootstrap.py are the only modules that may im
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from telemed import outbox
 from telemed.access import answers, heads
 from telemed.booking import events as booking
@@ -61,45 +58,48 @@ DURABLE: dict[type, tuple[outbox.Handler, ...]] = {
 }
 
 
-def _rooms(*pairs: tuple[str, str]) -> Callable[[Any], list[str]]:
-    """Return the rooms `<kind>:<id>`; each pair is a kind and the event's attribute that holds the id."""
-    return lambda event: [f"{kind}:{getattr(event, name)}" for kind, name in pairs if getattr(event, name) is not None]
+def _push(name: str, rooms: dict[str, str], *more_ids: str) -> Live:
+    """Return a push to the rooms `<kind>:<id>`; `rooms` gives for a kind the event's attribute that holds the id. These
+    ids travel, and `more_ids`.
+    """
+    ids = tuple(dict.fromkeys((*rooms.values(), *more_ids)))
+    return Live(name, lambda event: [f"{kind}:{getattr(event, of)}" for kind, of in rooms.items()], ids)
 
 
-BRANCH = _rooms(("branch", "branch_id"))
-VISIT = _rooms(("branch", "branch_id"), ("visit", "visit_id"))
-CASE = _rooms(("queue", "region_id"), ("visit", "visit_id"), ("consultation", "consultation_id"))
-CALL = _rooms(("consultation", "consultation_id"))
-PARCEL = _rooms(("dispatch", "region_id"), ("pharmacy", "region_id"), ("parcel", "parcel_id"), ("branch", "branch_id"))
+BRANCH = {"branch": "branch_id"}
+VISIT = {"branch": "branch_id", "visit": "visit_id"}
+CASE = {"queue": "region_id", "visit": "visit_id", "consultation": "consultation_id"}
+CALL = {"consultation": "consultation_id"}
+PARCEL = {"dispatch": "region_id", "pharmacy": "region_id", "parcel": "parcel_id", "branch": "branch_id"}
 
 LIVE: dict[type, tuple[Live, ...]] = {
-    branches.GatewayJoined: (Live("branch:changed", BRANCH),),
-    branches.GatewayChanged: (Live("branch:changed", BRANCH),),
-    branches.LineMeasured: (Live("branch:changed", BRANCH),),
-    booking.VisitBooked: (Live("day:changed", BRANCH),),
-    booking.BookingCancelled: (Live("day:changed", BRANCH),),
-    booking.BookingMissed: (Live("day:changed", BRANCH),),
-    booking.BookingMoved: (Live("day:changed", BRANCH),),
-    checkup.VisitOpened: (Live("visit:changed", VISIT),),
-    checkup.SymptomsAnswered: (Live("visit:changed", VISIT),),
-    checkup.MeasurementAsked: (Live("visit:changed", VISIT),),
-    checkup.VisitReady: (Live("visit:changed", VISIT),),
-    checkup.VisitClosed: (Live("visit:changed", VISIT),),
-    readings.ReadingStored: (Live("reading:stored", VISIT),),
-    readings.ReadingQuarantined: (Live("branch:changed", BRANCH),),
-    readings.ReadingClaimed: (Live("reading:claimed", VISIT),),
-    readings.TriageChanged: (Live("triage:changed", VISIT),),
-    readings.SeriesComplete: (Live("visit:changed", VISIT),),
-    consultation.CaseQueued: (Live("queue:changed", CASE),),
-    consultation.CaseRaised: (Live("queue:changed", CASE),),
-    consultation.CaseTaken: (Live("queue:changed", CASE),),
-    consultation.CaseStored: (Live("queue:changed", CASE),),
-    consultation.CallStarted: (Live("call:changed", CALL),),
-    consultation.MessageWritten: (Live("chat:written", CALL),),
-    consultation.PhotoStored: (Live("photo:stored", CALL),),
-    consultation.ConsultationEnded: (Live("queue:changed", CASE), Live("call:ended", _rooms(("call", "consultation_id")))),
-    delivery.OrderPlaced: (Live("order:placed", _rooms(("pharmacy", "region_id"))),),
-    delivery.ParcelMoved: (Live("parcel:moved", PARCEL),),
+    branches.GatewayJoined: (_push("branch:changed", BRANCH),),
+    branches.GatewayChanged: (_push("branch:changed", BRANCH),),
+    branches.LineMeasured: (_push("branch:changed", BRANCH),),
+    booking.VisitBooked: (_push("day:changed", BRANCH),),
+    booking.BookingCancelled: (_push("day:changed", BRANCH),),
+    booking.BookingMissed: (_push("day:changed", BRANCH),),
+    booking.BookingMoved: (_push("day:changed", BRANCH),),
+    checkup.VisitOpened: (_push("visit:changed", VISIT),),
+    checkup.SymptomsAnswered: (_push("visit:changed", VISIT),),
+    checkup.MeasurementAsked: (_push("visit:changed", VISIT),),
+    checkup.VisitReady: (_push("visit:changed", VISIT),),
+    checkup.VisitClosed: (_push("visit:changed", VISIT),),
+    readings.ReadingStored: (_push("reading:stored", VISIT, "reading_id"),),
+    readings.ReadingQuarantined: (_push("branch:changed", BRANCH),),
+    readings.ReadingClaimed: (_push("reading:claimed", VISIT),),
+    readings.TriageChanged: (_push("triage:changed", VISIT),),
+    readings.SeriesComplete: (_push("visit:changed", VISIT),),
+    consultation.CaseQueued: (_push("queue:changed", CASE),),
+    consultation.CaseRaised: (_push("queue:changed", CASE),),
+    consultation.CaseTaken: (_push("queue:changed", CASE),),
+    consultation.CaseStored: (_push("queue:changed", CASE),),
+    consultation.CallStarted: (_push("call:changed", CALL),),
+    consultation.MessageWritten: (_push("chat:written", CALL, "message_id"),),
+    consultation.PhotoStored: (_push("photo:stored", CALL, "photo_id"),),
+    consultation.ConsultationEnded: (_push("queue:changed", CASE), _push("call:ended", {"call": "consultation_id"})),
+    delivery.OrderPlaced: (_push("order:placed", {"pharmacy": "region_id"}),),
+    delivery.ParcelMoved: (_push("parcel:moved", PARCEL),),
 }
 
 RECURRING = (

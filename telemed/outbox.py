@@ -55,10 +55,13 @@ Handler = Callable[[Any, Session, Any], None]  # (services, tx, event)
 
 @dataclass(frozen=True)
 class Live:
-    """A push after the commit: the socket event `name` with the event's ids, to the rooms that `rooms` names."""
+    """A push after the commit: the socket event `name` to the rooms that `rooms` names. Of the event it carries the
+    attributes `ids` and nothing else.
+    """
 
     name: str
     rooms: Callable[[Any], Iterable[str]]
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

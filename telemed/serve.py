@@ -124,6 +124,7 @@ class _Running:
             settings = replace(settings, media_url=self.media.url, media_secret=self.media.secret)
             self.media.start()
         self.application: Application = build(settings)
+        self.application.live.start()
         self.commands: CommandSocket | None = None
         if settings.is_sqlite:
             self.application.worker.start()
@@ -135,6 +136,7 @@ class _Running:
             self.commands.stop()
         if self.media is not None:
             self.media.stop()
+        self.application.live.stop()
         self.application.worker.stop()
         try:
             heads.sign_now(self.application.services)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -128,10 +129,28 @@ def who_is(services: Services, token: str | None) -> Principal:
         session = tx.scalar(select(SignInSession).where(SignInSession.token_hash == tokens.token_hash(token)))
         if session is None or not _is_alive(session, now):
             return NOBODY
-        principal = _principal(tx, session)
+        account = tx.get(Account, session.account_id) if session.account_id else None
+        principal = _principal(session, account)
     if now - session.last_seen_at > timedelta(minutes=1):
         _touch(services, session.id, now)
     return principal
+
+
+def who_are(services: Services, tx: Session, session_tokens: Iterable[str]) -> dict[str, Principal]:
+    """Return the principals of those session tokens that are alive, by one query. Asking does not keep them alive."""
+    by_hash = {tokens.token_hash(token): token for token in session_tokens}
+    rows = tx.execute(
+        select(SignInSession, Account)
+        .outerjoin(Account, Account.id == SignInSession.account_id)
+        .where(SignInSession.token_hash.in_(by_hash))
+    )
+    now = services.clock()
+    found = {
+        by_hash[session.token_hash]: _principal(session, account)
+        for session, account in rows
+        if _is_alive(session, now)
+    }
+    return {token: who for token, who in found.items() if who.role is not None}
 
 
 def _is_alive(session: SignInSession, now: datetime) -> bool:
@@ -140,12 +159,11 @@ def _is_alive(session: SignInSession, now: datetime) -> bool:
     return now - session.last_seen_at < IDLE
 
 
-def _principal(tx: Session, session: SignInSession) -> Principal:
+def _principal(session: SignInSession, account: Account | None) -> Principal:
     if session.patient_id is not None:
         return Principal(
             id=session.patient_id, role="patient", patient_id=session.patient_id, session_id=session.id
         )  # fmt: skip
-    account = tx.get(Account, session.account_id)
     if account is None or account.disabled_at is not None:
         return NOBODY
     return Principal(

@@ -1,14 +1,15 @@
 """Sockets: one connection a page, a guard on every event, rooms only after a check.
 
 Flask-SocketIO runs no `before_request` for events and its session is a copy made at connect, so the principal is read
-from the database at every event: a revoked session is out at once. A push carries ids; pages fetch values over HTTP.
+from the database at every event and again at every push: who is signed out, or whose relation to the room's subject
+has ended, hears nothing more. A push carries the ids that `journey.py` declares; pages fetch values over HTTP.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +18,11 @@ from flask import request
 from flask_socketio import SocketIO, join_room, leave_room
 from pydantic import BaseModel
 
-from telemed.access.accounts import who_is
-from telemed.access.relations import Principal, Subject
+from telemed.access.accounts import who_are, who_is
+from telemed.access.relations import NOBODY, Principal, Subject
 from telemed.access.roles import is_open_to
-from telemed.clock import iso
 from telemed.db import Tx
-from telemed.errors import Forbidden, SignInNeeded, TelemedError
+from telemed.errors import Forbidden, NotFound, SignInNeeded, TelemedError
 from telemed.ids import parse_id
 from telemed.outbox import Journey
 from telemed.services import Services
@@ -30,6 +30,8 @@ from telemed.web.body import parse
 from telemed.web.errors import as_document
 
 COOKIE = "telemed_session"
+SOCKETS_A_PERSON = 20  # each costs four threads: one person's many windows must not keep the others out
+LOOK_EVERY_S = 3.0
 log = structlog.get_logger()
 FindSubject = Callable[[Tx, UUID], Subject]
 
@@ -42,6 +44,14 @@ class Room:
     subject: FindSubject
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Whose socket it is, and the session by which that is asked again."""
+
+    person_id: UUID | None
+    session: str
+
+
 class Live:
     """The server's sockets. Slices register their events and rooms in `register(live, services)`."""
 
@@ -49,9 +59,11 @@ class Live:
         self.io, self.services = io, services
         self.rooms: dict[str, Room] = {}
         self.actions: dict[str, str] = {}
-        self.sockets: set[str] = set()
+        self.sockets: dict[str, Listener] = {}
         self._farewells: list[Callable[[str], Any]] = []
         self._count = threading.Lock()
+        self._stopping = threading.Event()
+        io.server.manager.may_hear = self.may_hear
         io.on_event("connect", self._connect)
         io.on_event("disconnect", self._disconnect)
         self.on("watch", "live.connect")(self._watch)
@@ -84,24 +96,76 @@ class Live:
     def push_news(self, journey: Journey, events: list[Any]) -> None:
         """Push the live consequences of events that are committed."""
         for event in events:
-            pushes = journey.live.get(type(event), ())
-            document = _ids(event) if pushes else {}
-            for news in pushes:
+            for news in journey.live.get(type(event), ()):
                 for room in news.rooms(event):
-                    self.push(news.name, document, room)
+                    self.push(news.name, {name: str(getattr(event, name)) for name in news.ids}, room)
+
+    def may_hear(self, room_name: str, sids: list[str]) -> set[str]:
+        """Return the sockets in a room whose people may still watch it; the others leave it."""
+        kind, _, text = room_name.partition(":")
+        room, room_id = self.rooms.get(kind), parse_id(text)
+        if room is None or room_id is None:
+            return set(sids)  # a socket's own room, or one that its slice guards itself
+        allowed: set[str] = set()
+        try:
+            allowed = self._allowed(room, room_id, sids)
+        except NotFound:
+            pass
+        except Exception as error:  # called after a commit, which must not look failed because of a listener
+            log.error("live.not_asked", room=kind, error=type(error).__name__)
+            return allowed
+        for sid in set(sids) - allowed:
+            self.io.server.leave_room(sid, room_name)
+        return allowed
+
+    def _allowed(self, room: Room, room_id: UUID, sids: list[str]) -> set[str]:
+        sessions = {sid: self.sockets[sid].session for sid in sids if sid in self.sockets}
+        with self.services.db.read() as tx:
+            subject = room.subject(tx, room_id)
+            people = who_are(self.services, tx, set(sessions.values()))
+            may = {who: self.services.may(tx, who, room.action, subject) for who in set(people.values())}
+        return {sid for sid, session in sessions.items() if may.get(people.get(session, NOBODY))}
+
+    def start(self) -> None:
+        """Look every few seconds, in a background thread, whose session has ended."""
+        threading.Thread(target=self._look, name="sessions", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the looking."""
+        self._stopping.set()
+
+    def _look(self) -> None:
+        while not self._stopping.wait(LOOK_EVERY_S):
+            try:
+                self.end_dead()
+            except Exception as error:  # the database may be away for a moment
+                log.error("live.not_looked", error=type(error).__name__)
+
+    def end_dead(self) -> None:
+        """Tell the pages whose session has ended, and cut their sockets."""
+        sockets = dict(self.sockets)
+        if not sockets:
+            return
+        with self.services.db.read() as tx:
+            alive = who_are(self.services, tx, {one.session for one in sockets.values()})
+        for sid in [sid for sid, one in sockets.items() if one.session not in alive]:
+            self.io.server.emit("session:ended", {}, to=sid)
+            self.io.server.disconnect(sid)
 
     def _connect(self, _auth: Any = None) -> bool:
-        if not is_open_to("live.connect", self._who().role):
+        who = self._who()
+        if not is_open_to("live.connect", who.role):
             return False
         with self._count:
-            if len(self.sockets) >= self.services.settings.max_sockets:
+            own = sum(one.person_id == who.id for one in self.sockets.values())
+            if own >= SOCKETS_A_PERSON or len(self.sockets) >= self.services.settings.max_sockets:
                 return False
-            self.sockets.add(_sid())
+            self.sockets[_sid()] = Listener(who.id, request.cookies[COOKIE])
         return True
 
     def _disconnect(self, _reason: Any = None) -> None:
         with self._count:
-            self.sockets.discard(_sid())
+            self.sockets.pop(_sid(), None)
         for farewell in self._farewells:
             farewell(_sid())
 
@@ -147,11 +211,3 @@ class Live:
 
 def _sid() -> str:
     return request.sid  # type: ignore[attr-defined,no-any-return]
-
-
-def _ids(event: Any) -> dict[str, Any]:
-    document = {"event": type(event).__name__}
-    for key, value in ((field.name, getattr(event, field.name)) for field in fields(event)):
-        document[key] = iso(value) if hasattr(value, "isoformat") else str(value) if isinstance(value, UUID) else value
-    return document
-

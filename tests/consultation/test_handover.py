@@ -9,7 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from telemed.access.relations import Principal
-from telemed.consultation import service, service_handover
+from telemed.bootstrap import Application
+from telemed.consultation import service, service_call, service_handover
 from telemed.consultation.models import Consultation
 from telemed.errors import Invalid, NotFound
 from telemed.services import Services
@@ -81,3 +82,21 @@ def test_ending_may_bring_the_next_patient(
     answer = sign_in(cast.VERA).post(f"/consultations/{case}/end", data={"outcome": "treated", "next": "1"})
 
     assert answer.location.endswith(f"/doctor/cases/{waiting}")
+
+
+def test_the_doctor_before_hears_of_the_case_no_more(
+    application: Application, sign_in: SignIn, services: Services, case: UUID, second: Principal
+) -> None:
+    sockets = {}
+    for person in (cast.VERA, cast.ANNA):
+        sockets[person] = application.io.test_client(application.app, flask_test_client=sign_in(person))
+        assert sockets[person].emit("watch", {"room": f"consultation:{case}"}, callback=True) == {"ok": True}
+    service_handover.hand_over(services, cast.VERA.who, case, SECOND.id, WORDS)
+    for socket in sockets.values():
+        socket.get_received()
+
+    service.take(services, second, case)
+    service_call.write_message(services, second, case, "Здравствуйте")
+
+    assert [news["name"] for news in sockets[cast.ANNA].get_received()] == ["queue:changed", "chat:written"]
+    assert sockets[cast.VERA].get_received() == []

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_type_hints
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 from flask_socketio.test_client import SocketIOTestClient
+from sqlalchemy import event
 
 from telemed.access.accounts import disable_account
+from telemed.access.models import Account
 from telemed.bootstrap import Application
+from telemed.branches.events import LineMeasured
 from telemed.checkup import service as checkup
+from telemed.journey import JOURNEY
+from telemed.readings.events import TriageChanged
 from telemed.services import Services
+from telemed.web.live import SOCKETS_A_PERSON
 from tests import cast
+from tests.conftest import Clock
 from tests.make import Hands
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
@@ -78,6 +86,102 @@ def test_a_disabled_account_is_out_at_the_next_event(connect: Connect, services:
     disable_account(services, cast.OLEG.who, cast.ANNA.id)
 
     assert ask(anna, "watch", {"room": f"branch:{cast.OZERKI}"})["error"] == "sign_in_needed"
+
+
+def test_one_person_cannot_take_all_sockets(connect: Connect) -> None:
+    windows = [connect(cast.ANNA) for _ in range(SOCKETS_A_PERSON)]
+    assert all(window.is_connected() for window in windows)
+
+    assert not connect(cast.ANNA).is_connected()
+    assert connect(cast.BORIS).is_connected()
+
+
+def test_news_carries_the_ids_that_the_journey_declares_and_no_more() -> None:
+    for kind, pushes in JOURNEY.live.items():
+        hints = get_type_hints(kind)
+        for push in pushes:
+            assert push.ids, kind
+            assert {hints[name] for name in push.ids} == {UUID}, kind
+
+
+def test_a_push_says_nothing_but_ids(connect: Connect, hands: Hands) -> None:
+    anna = connect(cast.ANNA)
+    ask(anna, "watch", {"room": f"branch:{cast.OZERKI}"})
+
+    visit_id = hands.visit(cast.MARIA)
+    with hands.services.db.write() as tx:
+        hands.services.publish(tx, TriageChanged(visit_id, cast.MARIA.id, cast.OZERKI, "RED", cast.NOON))
+
+    news = [message["args"][0] for message in anna.get_received() if message["name"] == "triage:changed"]
+    assert news == [{"visit_id": str(visit_id), "branch_id": str(cast.OZERKI)}]
+
+
+def names(socket: SocketIOTestClient) -> list[str]:
+    return [message["name"] for message in socket.get_received()]
+
+
+def say_something(services: Services) -> None:
+    """Cause news in Ozerki's room."""
+    with services.db.write() as tx:
+        services.publish(tx, LineMeasured(cast.OZERKI, "good", cast.NOON))
+
+
+def test_a_session_that_ended_hears_nothing_more(connect: Connect, services: Services) -> None:
+    anna, other = connect(cast.ANNA), connect(cast.ANNA)
+    for socket in (anna, other):
+        ask(socket, "watch", {"room": f"branch:{cast.OZERKI}"})
+    say_something(services)
+    assert names(anna) == names(other) == ["branch:changed"]
+
+    anna.flask_test_client.post("/sign-out")
+    say_something(services)
+
+    assert names(anna) == []
+    assert names(other) == ["branch:changed"]
+
+
+def test_a_session_that_ended_is_told_and_its_socket_cut(
+    application: Application, connect: Connect, services: Services, clock: Clock
+) -> None:
+    anna, boris, vera = connect(cast.ANNA), connect(cast.BORIS), connect(cast.VERA)
+    anna.flask_test_client.post("/sign-out")
+    disable_account(services, cast.OLEG.who, cast.BORIS.id)
+
+    application.live.end_dead()
+
+    assert [socket.is_connected() for socket in (anna, boris, vera)] == [False, False, True]
+    assert "session:ended" in str(anna.queue[anna.eio_sid])
+    assert vera.get_received() == []
+
+    clock.forward(minutes=31)  # nobody touched the page
+    application.live.end_dead()
+
+    assert not vera.is_connected()
+    assert application.live.sockets == {}
+
+
+def test_a_clerk_who_moved_to_another_branch_hears_the_old_one_no_more(connect: Connect, services: Services) -> None:
+    anna = connect(cast.ANNA)
+    ask(anna, "watch", {"room": f"branch:{cast.OZERKI}"})
+
+    with services.db.write() as tx:
+        tx.get_one(Account, cast.ANNA.id).branch_id = cast.SOSNOVO
+    say_something(services)
+
+    assert names(anna) == []
+
+
+def test_one_question_serves_all_sockets_of_a_room(connect: Connect, services: Services) -> None:
+    sockets = [connect(cast.ANNA) for _ in range(8)]
+    for socket in sockets:
+        ask(socket, "watch", {"room": f"branch:{cast.OZERKI}"})
+    asked: list[str] = []
+    event.listen(services.db.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+
+    say_something(services)
+
+    assert all(names(socket) == ["branch:changed"] for socket in sockets)
+    assert len([statement for statement in asked if statement.startswith("SELECT")]) == 1
 
 
 def test_above_the_cap_no_socket_is_taken_and_one_that_leaves_makes_room(

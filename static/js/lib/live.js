@@ -24,6 +24,7 @@ function open() {
     if (isBack) readAgain();
   });
   socket.on("disconnect", () => tell(false));
+  socket.on("session:ended", askToSignIn);
   // A page that comes back from the browser's cache or from a sleeping phone has missed news, too.
   addEventListener("pageshow", (event) => event.persisted && readAgain());
 
@@ -72,4 +73,10 @@ function open() {
       return () => watchers.delete(show);
     },
   };
+}
+
+// The server cuts the line of a session that ended. Loading the page anew leads to the sign-in and back here.
+async function askToSignIn() {
+  const [{ say }, { word }] = await Promise.all([import("./notice.js"), import("./words.js")]);
+  say(word("code:sign_in_needed"), "error", { text: word("sign_in_again"), run: () => location.reload() });
 }
