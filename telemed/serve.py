@@ -98,6 +98,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "post_worker_init": lambda _worker: self._announce(),
             "worker_exit": lambda _server, _worker: self._stop(),
             "control_socket_disable": True,
+            # Who asks through a proxy is for ProxyFix to find out, and only where one is set; gunicorn would believe every
+            # caller of this machine, and take the path of a page from a header of the request.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
         }.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 import app
@@ -172,3 +174,15 @@ def test_a_killed_server_leaves_nothing_in_the_way(
     assert (settings.server_dir / NAME).exists()
 
     assert said(capsys, ("keys", "rotate"))[0] == 0
+
+
+def test_no_header_of_a_caller_says_where_or_how_it_was_asked(
+    settings: Settings, server: subprocess.Popen[bytes]
+) -> None:
+    address = json.loads((settings.server_dir / "run.json").read_text())["url"]
+    forged = {"SCRIPT_NAME": "/evil", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil", "Forwarded": "host=evil"}
+
+    plain, answer = (httpx.get(f"{address}/counter", headers=headers) for headers in ({}, forged))
+
+    assert server.poll() is None
+    assert (answer.status_code, answer.headers["Location"]) == (302, plain.headers["Location"])

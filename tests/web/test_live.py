@@ -150,7 +150,7 @@ def test_a_session_that_ended_is_told_and_its_socket_cut(
     application.live.end_dead()
 
     assert [socket.is_connected() for socket in (anna, boris, vera)] == [False, False, True]
-    assert "session:ended" in str(anna.queue[anna.eio_sid])
+    assert "session:ended" in str(anna.queue)
     assert vera.get_received() == []
 
     clock.forward(minutes=31)  # nobody touched the page
