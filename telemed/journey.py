@@ -94,6 +94,7 @@ LIVE: dict[type, tuple[Live, ...]] = {
     consultation.CaseRaised: (_push("queue:changed", CASE),),
     consultation.CaseTaken: (_push("queue:changed", CASE),),
     consultation.CaseStored: (_push("queue:changed", CASE),),
+    consultation.PhoneAsked: (_push("queue:changed", CASE),),
     consultation.CallStarted: (_push("call:changed", CALL),),
     consultation.MessageWritten: (_push("chat:written", CALL, "message_id"),),
     consultation.PhotoStored: (_push("photo:stored", CALL, "photo_id"),),

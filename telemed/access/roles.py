@@ -87,6 +87,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "consultation.take": {"doctor": "own_region"},
     "consultation.read": {"clerk": "own_branch+open_visit", "doctor": "care", "patient": "own"},
     "consultation.join_call": {"clerk": "own_branch+open_visit", "doctor": "care"},
+    "consultation.ask_phone": {"clerk": "own_branch+open_visit"},
     "consultation.chat": {"clerk": "own_branch+open_visit", "doctor": "care"},
     "consultation.add_photo": {"clerk": "own_branch+open_visit", "doctor": "care"},
     "consultation.read_photo": {"doctor": "care", "patient": "own"},

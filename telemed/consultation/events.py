@@ -65,6 +65,17 @@ class CallStarted:
 
 
 @dataclass(frozen=True)
+class PhoneAsked:
+    """The corner asked to be called by telephone, or took that back."""
+
+    consultation_id: UUID
+    visit_id: UUID
+    branch_id: UUID
+    region_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class MessageWritten:
     """A line of chat was stored."""
 

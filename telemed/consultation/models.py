@@ -35,6 +35,7 @@ class Consultation(Base):
     queued_at: Mapped[datetime]
     taken_at: Mapped[datetime | None]
     call_started_at: Mapped[datetime | None]
+    phone_asked_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     stored_at: Mapped[datetime | None]
     told_at: Mapped[datetime | None]

@@ -60,6 +60,7 @@ class CaseView:
     missing: tuple[str, ...]
     despite: str
     start_line: str | None
+    phone_asked_at: datetime | None
 
 
 def queue_case(services: Services, tx: Session, visit_id: UUID, level: str | None = None) -> UUID | None:
@@ -131,7 +132,7 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
         line_class=branch.line_class, is_handed_to_me=handed, stored_at=case.stored_at,
         answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
         missing=tuple(gap.missing.split()) if gap else (), despite=gap.despite if gap else "",
-        start_line=_start_line(branch, services.clock()),
+        start_line=_start_line(branch, services.clock()), phone_asked_at=case.phone_asked_at,
     )  # fmt: skip
 
 
@@ -250,6 +251,8 @@ class CaseState:
     doctor_name: str
     doctor_phone: str
     start_line: str | None
+    phone_asked_at: datetime | None
+    branch_phone: str
 
 
 def case_state(services: Services, who: Principal, visit_id: UUID) -> CaseState | None:
@@ -268,11 +271,13 @@ def case_state(services: Services, who: Principal, visit_id: UUID) -> CaseState 
         ).all()
         mine = rules.queue_key(case.level, case.queued_at)
         name, phone = doctor_of(tx, case.doctor_id)
+        branch = branches.branch_of(tx, case.branch_id)
         return CaseState(
             id=case.id, state=case.state, level=case.level, mode=case.mode,
             place_in_queue=1 + sum(rules.queue_key(other.level, other.queued_at) < mine for other in ahead),
             doctor_name=name, doctor_phone=phone,
-            start_line=_start_line(branches.branch_of(tx, case.branch_id), services.clock()),
+            start_line=_start_line(branch, services.clock()), phone_asked_at=case.phone_asked_at,
+            branch_phone=branch.phone,
         )  # fmt: skip
 
 

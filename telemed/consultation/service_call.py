@@ -14,7 +14,7 @@ from telemed.access.relations import Principal, Subject
 from telemed.booking.models import Doctor
 from telemed.branches import service as branches
 from telemed.consultation import rules
-from telemed.consultation.events import CallStarted, MessageWritten
+from telemed.consultation.events import CallStarted, MessageWritten, PhoneAsked
 from telemed.consultation.media_plane import MediaPlane
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
 from telemed.consultation.relations import find_subject, subject_of
@@ -92,6 +92,28 @@ def note_first_heard(services: Services, who: Principal, case_id: UUID) -> None:
         if tx.scalar(known.limit(1)) is not None:
             return
     note_call_step(services, who, case_id, "heard")
+
+
+def ask_for_phone(services: Services, who: Principal, visit_id: UUID, *, wanted: bool) -> None:
+    """Let the corner ask to be called by telephone, or take it back; the queue says so at once. Raises NotFound before
+    the case is queued, Conflict("case_ended") when no doctor can call any more.
+    """
+    with services.db.read() as tx:
+        case_id = tx.scalar(select(Consultation.id).where(Consultation.visit_id == visit_id))
+    if case_id is None:
+        raise NotFound()
+    with services.act(who, "consultation.ask_phone", subject_of(services, case_id)) as tx:
+        case = tx.get(Consultation, case_id, with_for_update=True)
+        assert case is not None
+        if case.state not in ("waiting", *rules.WITH_DOCTOR):
+            raise Conflict("case_ended")
+        if (case.phone_asked_at is not None) == wanted:
+            return
+        now = services.clock()
+        case.phone_asked_at = now if wanted else None
+        kind, reason = ("telephone", "asked") if wanted else ("video", "clerk")
+        tx.add(CallStep(id=new_id(), consultation_id=case.id, role=str(who.role), kind=kind, reason=reason, at=now))
+        services.publish(tx, PhoneAsked(case.id, case.visit_id, case.branch_id, case.region_id, now))
 
 
 def write_message(services: Services, who: Principal, case_id: UUID, text: str, message_id: UUID | None = None) -> UUID:

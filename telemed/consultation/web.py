@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from telemed.consultation import rules, service, service_gate, service_quality, service_stored
+from telemed.consultation import rules, service, service_call, service_gate, service_quality, service_stored
 from telemed.errors import Conflict, Invalid
 from telemed.web import words
 from telemed.web.guard import guard, services, who
@@ -87,6 +87,17 @@ def told(case_id: UUID) -> ResponseReturnValue:
     """Note that the patient knows of the written answer."""
     service_stored.note_told(services(), who(), case_id)
     return redirect(url_for("counter.desk"))
+
+
+@pages.post("/visits/<uuid:visit_id>/by-phone")
+@guard("consultation.ask_phone")
+def ask_for_phone(visit_id: UUID) -> ResponseReturnValue:
+    """Ask the doctor to call the corner by telephone; `wanted=no` takes it back."""
+    try:
+        service_call.ask_for_phone(services(), who(), visit_id, wanted=request.form.get("wanted") != "no")
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+    return redirect(url_for("counter.visit", visit_id=visit_id))
 
 
 @pages.post("/visits/<uuid:visit_id>/finish")

@@ -1,0 +1,76 @@
+"""A corner without a picture asks to be called by telephone: the doctors see it at once, and it can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from telemed.consultation import service, service_call
+from telemed.errors import Conflict, NotFound
+from telemed.services import Services
+from tests import cast
+from tests.make import Hands
+
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+
+
+@pytest.fixture
+def visit(services: Services, queue_up: Callable[..., UUID]) -> UUID:
+    """The visit of a case that waits."""
+    case_id = queue_up()
+    with services.db.read() as tx:
+        case = service.consultation_of(tx, case_id)
+        assert case is not None
+        return case.visit_id
+
+
+def asked(services: Services) -> list[bool]:
+    return [view.phone_asked_at is not None for view in service.queue(services, cast.VERA.who)]
+
+
+def test_the_queue_says_which_corner_asks_for_a_call(services: Services, visit: UUID, sign_in: SignIn) -> None:
+    clerk, doctor = sign_in(cast.ANNA), sign_in(cast.VERA)
+    assert "please call us by telephone" in clerk.get(f"/counter/visits/{visit}").text
+
+    page = clerk.post(f"/visits/{visit}/by-phone", data={"wanted": "yes"}, follow_redirects=True).text
+
+    assert "The doctor will call by telephone" in page
+    assert "Asks to be called by telephone" in doctor.get("/doctor").text
+
+
+def test_the_doctor_who_took_the_case_has_the_branchs_number_at_hand(
+    services: Services, visit: UUID, sign_in: SignIn
+) -> None:
+    service_call.ask_for_phone(services, cast.ANNA.who, visit, wanted=True)
+    (case,) = service.queue(services, cast.VERA.who)
+    service.take(services, cast.VERA.who, case.id)
+
+    page = sign_in(cast.VERA).get(f"/doctor/cases/{case.id}").text
+
+    assert "The corner asks to be called by telephone." in page
+    assert f'href="tel:{case.phone}"' in page
+
+
+def test_asking_twice_is_once_and_can_be_taken_back(services: Services, visit: UUID) -> None:
+    for wanted, shown in ((True, True), (True, True), (False, False), (False, False)):
+        service_call.ask_for_phone(services, cast.ANNA.who, visit, wanted=wanted)
+        assert asked(services) == [shown]
+
+
+def test_only_the_own_branch_asks_and_only_while_a_doctor_can_call(
+    services: Services, visit: UUID, hands: Hands
+) -> None:
+    with pytest.raises(NotFound):
+        service_call.ask_for_phone(services, cast.BORIS.who, visit, wanted=True)
+    with pytest.raises(NotFound):  # nothing is queued for this visit
+        service_call.ask_for_phone(services, cast.ANNA.who, hands.visit(cast.IVAN), wanted=True)
+
+    (case,) = service.queue(services, cast.VERA.who)
+    service.take(services, cast.VERA.who, case.id)
+    service.end(services, cast.VERA.who, case.id, "not_reached")
+
+    with pytest.raises(Conflict, match="case_ended"):
+        service_call.ask_for_phone(services, cast.ANNA.who, visit, wanted=True)
