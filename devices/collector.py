@@ -202,7 +202,7 @@ class Collector:
                 meter, sighting.address, identity, battery[0] if battery else None, self._now()
             ):
                 raise OtherMeter("another meter than the enrolled one answers at this address")
-            offset_s = await self._settle_clock(link, meter, is_enrolling)
+            offset_s = await self._read_clock(link, meter, is_enrolling)
             connection = Connection(
                 str(uuid4()), meter.enrolment_id, wire.iso(self._now()), None, offset_s, **vars(identity)
             )
@@ -210,6 +210,8 @@ class Collector:
             inbox = Inbox(self.journal, self.session, connection.connection_id, self._now, self._on_kept)
             try:
                 async with asyncio.timeout(self._patience.whole_s):
+                    if meter.kind == BLOOD_PRESSURE and _is_far_off(offset_s):
+                        await self._set_clock(link, meter)
                     await self._drain(link, inbox, meter, identity)
             except TimeoutError as error:
                 raise RadioError("the meter talks without end") from error
@@ -228,19 +230,19 @@ class Collector:
             log.info("meter %s has the enhanced blood pressure service too; it is not read", meter.enrolment_id)
         await self._take_pressures(link, inbox)
 
-    async def _settle_clock(self, link: Link, meter: Meter, is_enrolling: bool) -> int | None:
-        """Return how far the meter's clock is behind ours, in seconds; set one that is far off.
+    async def _read_clock(self, link: Link, meter: Meter, is_enrolling: bool) -> int | None:
+        """Return how far the meter's clock is behind ours, in seconds.
 
-        A pressure meter's is set at any time: the time stamps in its memory stay, so what was measured holds. A glucose
-        meter's is set only at its enrolment, since setting it moves the times of its old records along.
+        A glucose meter's is set here and only at its enrolment: that moves the times of its old records along. A
+        pressure meter's is set once the journal knows how far it was off, before the meter sends, since most hang up
+        after that: the time stamps in its memory stay, and neither a lost link nor a kill may lose their error.
         """
         offset_s = await self._clock_offset(link)
-        if offset_s is None:
-            return None
-        self.meters.note_drift(meter.enrolment_id, offset_s)
-        is_pressure = meter.kind == BLOOD_PRESSURE
-        if abs(offset_s) > CLOCK_SET_ABOVE_S and (is_pressure or is_enrolling) and await self._set_clock(link, meter):
-            return offset_s if is_pressure else await self._clock_offset(link)
+        if offset_s is not None:
+            self.meters.note_drift(meter.enrolment_id, offset_s)
+        is_settable = is_enrolling and meter.kind != BLOOD_PRESSURE
+        if is_settable and _is_far_off(offset_s) and await self._set_clock(link, meter):
+            return await self._clock_offset(link)
         return offset_s
 
     async def _clock_offset(self, link: Link) -> int | None:
@@ -290,6 +292,10 @@ class Collector:
             self.meters.note_high_water(meter.enrolment_id, found.mark)
         if found.count is not None and found.count != known.count:
             self.journal.remember(_counted(meter), str(found.count))
+
+
+def _is_far_off(offset_s: int | None) -> bool:
+    return offset_s is not None and abs(offset_s) > CLOCK_SET_ABOVE_S
 
 
 def _counted(meter: Meter) -> str:

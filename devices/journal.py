@@ -236,18 +236,20 @@ class Journal:
             raise JournalBroken("a packet without its connection")
         return Connection(*found)
 
-    def clocks_before(self, connection: Connection, since: str) -> list[tuple[int, str]]:
-        """Return how far this meter's clock was off at earlier connections, and until when it may have been so: the
-        next connection found it otherwise. Only where it ran further ahead than now; other errors confuse nobody.
+    def clocks_before(self, connection: Connection, since: str) -> list[tuple[int, str, str]]:
+        """Return how far this meter's clock was off at earlier connections that found it otherwise than now, newest
+        first: the offset, when it was seen, and until when it may have been so, as the next connection found.
         """
         # By number, not by time: this computer's clock may have been set in between.
         found = self.rows(
-            "select offset_s, until from (select offset_s, lead(opened_at) over (order by no) as until"
+            "select offset_s, opened_at, until from"
+            " (select no, offset_s, opened_at, lead(opened_at) over (order by no) as until"
             " from connection where enrolment_id = ?1 and offset_s is not null and opened_at >= ?2"
-            " and no <= (select no from connection where connection_id = ?3)) where until is not null and offset_s < ?4",
-            connection.enrolment_id, since, connection.connection_id, (connection.offset_s or 0) - CLOCK_NOISE_S,
+            " and no <= (select no from connection where connection_id = ?3))"
+            " where until is not null and abs(offset_s - ?4) > ?5 order by no desc",
+            connection.enrolment_id, since, connection.connection_id, connection.offset_s or 0, CLOCK_NOISE_S,
         )  # fmt: skip
-        return [(row[0], row[1]) for row in found]
+        return [(row[0], row[1], row[2]) for row in found]
 
     def sealed_lately(self, connection: Connection, since: str) -> list[int]:
         """Return the numbers of this meter's packets that other connections brought since then and that were sealed."""

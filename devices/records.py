@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from devices import wire
-from devices.journal import Connection, Packet
+from devices.journal import CLOCK_NOISE_S, Connection, Packet
 from devices.meters import BLOOD_PRESSURE, GLUCOSE
 
 MEASUREMENT_KINDS = {"2a35": BLOOD_PRESSURE, "2a18": GLUCOSE}
@@ -18,6 +18,7 @@ FRESH_WITHIN = timedelta(seconds=120)  # unless its own clock says that it is ol
 DRIFT_WORTH_A_MARK_S = 120
 DRIFT_BEYOND_TRUST_S = 12 * 3600  # a clock set to another day or to noon for midnight
 FIRST_CREDIBLE_YEAR = 2020
+CLOCK_NOISE = timedelta(seconds=CLOCK_NOISE_S)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,37 @@ class Placed:
     measured_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Clock:
+    """What a meter's clock showed at an earlier connection: how far it was behind, when, and until when at most."""
+
+    offset_s: int
+    seen_at: datetime
+    until: datetime
+
+    def moment(self, stamped_at: datetime) -> datetime:
+        """Return when this clock showed that time."""
+        return stamped_at + timedelta(seconds=self.offset_s)
+
+
+def stamping_offset(
+    meter_time: datetime | None, offset_s: int | None, clocks_before: Sequence[Clock], zone: tzinfo
+) -> int | None:
+    """Return how far the clock was behind that put this time on a pressure reading; `clocks_before` newest first.
+
+    A clock that was set stamps nothing from before: such a packet was left over when the link broke after the setting,
+    and is placed as if the link had held.
+    """
+    if meter_time is None or offset_s is None:
+        return offset_s
+    stamped_at = meter_time.replace(tzinfo=zone).astimezone(UTC)
+    for clock in clocks_before:
+        if stamped_at + timedelta(seconds=offset_s) >= clock.seen_at - CLOCK_NOISE:
+            break
+        offset_s = clock.offset_s
+    return offset_s
+
+
 def place_in_time(
     kind: str,
     meter_time: datetime | None,
@@ -41,13 +73,12 @@ def place_in_time(
     received_at: datetime,
     asked_at: datetime | None,
     zone: tzinfo,
-    clocks_before: Sequence[tuple[int, datetime]] = (),
+    clocks_before: Sequence[Clock] = (),
 ) -> Placed:
     """Return the moment of a reading; never a guessed one.
 
     `meter_time` has no zone, it is read as the branch's wall clock. `offset_s` is our clock minus the meter's, read at
-    the connection; it removes the meter's own error, whatever its cause. `clocks_before` are offsets of a clock that
-    was set since, each with the moment until which the packet may have been stamped by it.
+    the connection; it removes the meter's own error, whatever its cause. `clocks_before` may have stamped it too.
     """
     is_asked = asked_at is not None and timedelta(0) <= received_at - asked_at <= LIVE_WITHIN
     if meter_time is None:
@@ -57,7 +88,7 @@ def place_in_time(
     stamped_at = meter_time.replace(tzinfo=zone).astimezone(UTC)
     measured_at = stamped_at + timedelta(seconds=offset_s or 0)
     reasons = ("clock_drift",) if offset_s is not None and abs(offset_s) > DRIFT_WORTH_A_MARK_S else ()
-    older = [moment for offset, until in clocks_before if (moment := stamped_at + timedelta(seconds=offset)) <= until]
+    older = [moment for clock in clocks_before if (moment := clock.moment(stamped_at)) <= clock.until]
     proven_at = min([measured_at, *older]) if offset_s is not None else None
     if is_asked and abs(received_at - measured_at) <= FRESH_WITHIN:
         return Placed(received_at, "live", reasons, proven_at)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import timedelta, tzinfo
 
 from devices import profiles, wire
 from devices.errors import DecodeError
 from devices.journal import DUPLICATE, NEW, SEALED, UNDECODABLE, UNUSED, Connection, Journal, JournalError, Packet
-from devices.meters import GLUCOSE
+from devices.meters import BLOOD_PRESSURE, GLUCOSE
 from devices.outbox import Outbox
 from devices.plausibility import NOT_A_RESULT, Verdict, judge
 from devices.profiles.quirks import quirk_of
-from devices.records import CONTEXT, MEASUREMENT_KINDS, build_record, meter_time, place_in_time
+from devices.records import (
+    CONTEXT,
+    MEASUREMENT_KINDS,
+    Clock,
+    build_record,
+    meter_time,
+    place_in_time,
+    stamping_offset,
+)
 from devices.session import Expected, Session
 
 log = logging.getLogger(__name__)
@@ -78,9 +86,11 @@ class Sealer:
         visit = self.session.visit(packet.visit_id) if packet.visit_id else None
         expected = self.session.expected(visit.visit_id, kind) if visit else Expected(0, None)
         stamp = meter_time(kind, decoded)
+        clocks = self._clocks_before(connection)
+        if kind == BLOOD_PRESSURE:  # setting a glucose meter's clock moves the times of its records along
+            connection = replace(connection, offset_s=stamping_offset(stamp, connection.offset_s, clocks, self.zone))
         placed = place_in_time(
-            kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone,
-            self._clocks_before(connection),
+            kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone, clocks
         )  # fmt: skip
         visit_id = visit.visit_id if visit and self.session.holds(visit, placed) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
@@ -112,9 +122,10 @@ class Sealer:
         log.info("packet %d: %s, %s", packet.no, "sealed" if is_new else "known already", placed.quality)
         return SEALED
 
-    def _clocks_before(self, connection: Connection) -> list[tuple[int, datetime]]:
+    def _clocks_before(self, connection: Connection) -> list[Clock]:
         since = wire.iso(wire.parse_iso(connection.opened_at) - CLOCKS_KEPT)
-        return [(offset, wire.parse_iso(until)) for offset, until in self.journal.clocks_before(connection, since)]
+        found = self.journal.clocks_before(connection, since)
+        return [Clock(offset, wire.parse_iso(seen), wire.parse_iso(until)) for offset, seen, until in found]
 
     def _key_of(
         self, packet: Packet, connection: Connection, visit_id: str | None, kind: str, ordinal: int, has_stamp: bool

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from devices.collector import CLOCKS, Collector, Patience, parse_clock
 from devices.inbox import Inbox
 from devices.journal import Connection, Journal
-from devices.meters import GLUCOSE, EnrolledMeters, MeterIdentity
+from devices.meters import BLOOD_PRESSURE, GLUCOSE, EnrolledMeters, MeterIdentity
 from devices.outbox import Outbox
 from devices.pairing import Enrolments
 from devices.session import Session
-from devices.transport import Busy, Link, RadioError
+from devices.transport import Busy, Link, Radio, RadioError, Sighting
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -86,15 +87,18 @@ class Corner:
         self.journal.open_connection(Connection(name, "m", "2026-11-23T10:00:00.000Z"))
 
         async def run() -> None:
-            collector = Collector(
-                self.journal, self.meters, Enrolments(self.journal), self.session, lambda: None, lambda: NOW, UTC,
-                patience=Patience(answer_s=0.05),
-            )  # fmt: skip
+            collector = self.collector()
             inbox = Inbox(self.journal, self.session, name, lambda: NOW, lambda: None)
             await collector._take_glucose(cast(Link, link), inbox, self.meters.all()[0], identity or GUIDE)
 
         asyncio.run(run())
         return [asked for asked in link.asked if not asked.startswith("04")]
+
+    def collector(self) -> Collector:
+        return Collector(
+            self.journal, self.meters, Enrolments(self.journal), self.session, lambda: None, lambda: NOW, UTC,
+            patience=Patience(answer_s=0.05),
+        )  # fmt: skip
 
     @property
     def mark(self) -> int | None:
@@ -193,3 +197,50 @@ def test_a_clock_is_read_and_written_in_both_ways_meters_have() -> None:
     for characteristic, encode in CLOCKS.items():
         assert parse_clock(characteristic, encode(at)) == at
         assert parse_clock(characteristic, b"") is None
+
+
+class ClockLink(MemoryLink):
+    """A pressure meter ten minutes behind, which notes what the journal knows of that when the clock is set."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__([])
+        self.known: list[tuple[Any, ...]] = []
+        self._journal = journal
+
+    def offers(self, characteristic: str) -> bool:
+        return characteristic == "2a08"
+
+    async def read(self, characteristic: str) -> bytes:
+        if characteristic != "2a08":
+            raise RadioError("not here")
+        return CLOCKS["2a08"](NOW - timedelta(minutes=10))
+
+    async def write(self, characteristic: str, value: bytes) -> None:
+        assert (characteristic, value) == ("2a08", CLOCKS["2a08"](NOW))
+        assert not self._hear, "the clock is set before the meter is told to send"
+        self.known = self._journal.rows("select offset_s from connection")
+
+    async def subscribe(self, characteristic: str, on_value: Callable[[bytes], None]) -> None:
+        await super().subscribe(characteristic, on_value)
+        self.lost.set()
+
+
+class OneLink:
+    """A radio that reaches one meter."""
+
+    def __init__(self, link: MemoryLink) -> None:
+        self._link = link
+
+    @asynccontextmanager
+    async def reach(self, sighting: Sighting) -> AsyncIterator[MemoryLink]:
+        yield self._link
+
+
+def test_a_pressure_clock_is_set_before_the_meter_sends_and_after_its_error_is_on_the_disk(corner: Corner) -> None:
+    corner.meters.enrol("p", BLOOD_PRESSURE, "Pressure", NOW)
+    link, sighting = ClockLink(corner.journal), Sighting("A", "Pressure", ("1810",), cast(Any, None))
+    meter = next(meter for meter in corner.meters.all() if meter.kind == BLOOD_PRESSURE)
+
+    asyncio.run(corner.collector().fetch(cast(Radio, OneLink(link)), meter, sighting))
+
+    assert list(link.known) == [(600,)]

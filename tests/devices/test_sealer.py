@@ -171,3 +171,21 @@ def test_a_packet_stamped_before_the_meters_clock_was_set_back_is_not_the_next_p
     bench.sealer.seal_new()
 
     assert [item.visit_id for item in bench.outbox.next_batch() if item.kind == wire.READING] == [None, "next"]
+
+
+def test_a_packet_left_over_when_the_link_broke_is_placed_by_the_clock_that_stamped_it(bench: Bench) -> None:
+    behind_s = 600
+    # The clock is found behind and set; the link breaks before the first packet comes.
+    bench.journal.open_connection(Connection("c", "meter", wire.iso(NOW), None, behind_s))
+    left_over = (NOW - timedelta(seconds=30 + behind_s)).replace(tzinfo=None)
+    taken_since = (NOW + timedelta(seconds=90)).replace(tzinfo=None)
+    moment = wire.iso(NOW + timedelta(minutes=2))
+    bench.journal.open_connection(Connection("d", "meter", moment, None, 1))
+    for number, stamp in enumerate((left_over, taken_since)):
+        bench.journal.keep_packet("d", number + 1, "2a35", Pressure(120, 80, 70, stamp).packet(), moment, "visit")
+
+    found = [(record["effective_at"], record["offset_s"], record["reasons"]) for record in bench.records()]
+    assert found == [
+        (wire.iso(NOW - timedelta(seconds=30)), behind_s, ["clock_drift"]),
+        (wire.iso(NOW + timedelta(seconds=91)), 1, []),
+    ]

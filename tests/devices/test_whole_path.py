@@ -200,6 +200,23 @@ def test_a_wrong_clock_is_measured_and_taken_out(tmp_path: Path) -> None:
     in_corner(tmp_path, story)
 
 
+def test_what_is_left_over_when_the_link_breaks_after_the_clock_was_set_is_placed_the_same(tmp_path: Path) -> None:
+    async def story(corner: Corner) -> None:
+        async with corner.gateway():
+            await corner.until_done()
+            corner.rig.pressure.model.take({"systolic": 121}, "wrong_clock")
+            await corner.rig.pressure.take({"systolic": 122}, "vanish")
+            await corner.until_records(2)
+
+        assert len({record["connection_id"] for record in corner.records()}) == 2
+        for record in corner.records():
+            effective_at, received_at = wire.parse_iso(record["effective_at"]), wire.parse_iso(record["received_at"])
+            assert abs((received_at - effective_at).total_seconds()) < 60
+            assert abs(record["offset_s"] - 3 * 3600) < 60
+
+    in_corner(tmp_path, story)
+
+
 def test_readings_outside_a_visit_are_sent_without_one(tmp_path: Path) -> None:
     async def story(corner: Corner) -> None:
         corner.server.order("close_visit", visit_id=VISIT)
