@@ -170,6 +170,9 @@ def found_deployment(settings: Settings, *, fast_index: bool = False, clock: Clo
             known = new_id()
             tx.add(Deployment(id=known, epoch=new_id(), demo=settings.demo, created_at=clock()))
             KeyRing.create(tx, root, fast_index=fast_index)
+            signer = Signer(Vault(KeyRing.load(tx, root), known), clock)
+            for purpose in ("server", "ingest"):  # before the first answer is signed: that only reads
+                signer.key_for(tx, purpose)
     db.close()
     return known
 

@@ -62,6 +62,21 @@ class NestedWrite(RuntimeError):
     """A mistake in the program: a use case opened a write transaction inside another one."""
 
 
+class WriteInRead(RuntimeError):
+    """A mistake in the program: a use case changed rows in a transaction for reads, without the write lock."""
+
+
+class ReadSession(Session):
+    """A transaction for reads; a row that was added, changed or deleted in it is refused."""
+
+
+@event.listens_for(ReadSession, "before_flush")
+def _refuse_write(tx: Session, _context: object, _instances: object) -> None:
+    changed = sorted({type(row).__name__ for row in (*tx.new, *tx.deleted, *filter(tx.is_modified, tx.dirty))})
+    if changed:
+        raise WriteInRead(f"rows of {', '.join(changed)} were changed in a transaction for reads")
+
+
 class Database:
     """Give transactions. `after_commit` receives the news collected in `tx.info["news"]` once they are durable."""
 
@@ -79,8 +94,8 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Yield a transaction for plain reads; it never writes and never waits for a writer."""
-        with Session(self.engine, expire_on_commit=False) as tx, tx.begin():
+        """Yield a transaction for plain reads; it never waits for a writer. Raises WriteInRead when rows are changed."""
+        with ReadSession(self.engine, expire_on_commit=False) as tx, tx.begin():
             yield tx
 
     @contextmanager
