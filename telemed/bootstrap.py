@@ -46,7 +46,7 @@ from telemed.delivery import api as delivery_api
 from telemed.delivery import live as delivery_live
 from telemed.delivery import service as delivery_service
 from telemed.delivery import web as delivery_web
-from telemed.desks import coordinator, counter, doctor, home, my, pharmacy, rounds
+from telemed.desks import coordinator, counter, doctor, home, my, pharmacy, rounds, simulated
 from telemed.errors import StartRefused
 from telemed.feedback import service as feedback_service
 from telemed.feedback import web as feedback_web
@@ -104,6 +104,7 @@ PAGES = (
     rounds.pages,
     coordinator.pages,
     my.pages,
+    simulated.pages,
 )
 LIVE_SLICES = (branches_live, checkup_live, consultation_live, delivery_live)
 MAX_BODY = 1_000_000

@@ -51,6 +51,11 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "repeat_": KINDS,
     "visit_": tuple(checkup.STEPS),
     "ask_": checkup.SYMPTOMS,
+    "simulated_": (
+        *checkup.SIMULATED_FAULTS,
+        *(f"{name}_then" for name in checkup.SIMULATED_FAULTS if name != "hi"),
+        *(f"hi_{kind}" for kind in KINDS),
+    ),
     "arm_": checkup.ARMS,
     "cuff_": checkup.CUFFS,
     "complaint_": feedback.CATEGORIES,

@@ -72,6 +72,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "visit.read_answers": {"doctor": "care", "patient": "own"},
     "visit.ask_measurement": {"clerk": "own_branch+open_visit"},
     "visit.simulate": {"clerk": "own_branch+open_visit"},  # a demo deployment only
+    "meter.simulate": {"clerk": "own_branch"},  # a demo deployment only
     "visit.finish": {"clerk": "own_branch+open_visit"},
     "visit.close": {"clerk": "own_branch+open_visit"},
     # 5 readings

@@ -55,6 +55,24 @@ ADVICE = {
     "lower_not_below_upper": "no_number",
 }
 URGENT = "urgent"
+# What a demo's simulated meter can be told to do wrong, and which kind of meter can; the same table as devices/simulator
+# has, agreed in tests/contract/simulated-faults.json.
+_ANY, _CUFF, _STRIP = ("blood_pressure", "glucose"), ("blood_pressure",), ("glucose",)
+SIMULATED_FAULTS: Mapping[str, tuple[str, ...]] = {
+    "vanish": _ANY,
+    "wrong_clock": _ANY,
+    "hi": _ANY,
+    "lo": _STRIP,
+    "irregular": _CUFF,
+    "movement": _CUFF,
+    "loose_cuff": _CUFF,
+    "control_solution": _STRIP,
+    "ketone": _STRIP,
+    "old_memory": _ANY,
+    "reversed_numbering": _STRIP,
+    "passkey": _ANY,
+    "lost_bond": _ANY,
+}
 
 
 def is_red_flag(symptoms: Sequence[str]) -> bool:

@@ -27,7 +27,6 @@ from telemed.patients.models import Patient
 from telemed.services import Services
 
 METER_KINDS = ("glucose", "blood_pressure")
-FAULTS = ("vanish", "wrong_clock", "hi", "irregular", "control_solution", "old_memory")
 
 
 # --- the open_visit relation --------------------------------------------------------------------------------------
@@ -174,16 +173,21 @@ def ask_measurement(services: Services, who: Principal, visit_id: UUID, kind: st
     wait_s=...) or ("series_over").
     """
     with services.act(who, "visit.ask_measurement", subject_of(services, visit_id)) as tx:
-        return _ask(services, tx, visit_id, kind)
+        return _ask(services, tx, visit_id, kind)[1].ordinal
 
 
-def _ask(services: Services, tx: Session, visit_id: UUID, kind: str) -> int:
+def ask_next(services: Services, tx: Session, visit_id: UUID, kind: str) -> Visit:
+    """Ask for the next measurement inside the caller's transaction; return the visit. Raises as `ask_measurement`."""
+    return _ask(services, tx, visit_id, kind)[0]
+
+
+def _ask(services: Services, tx: Session, visit_id: UUID, kind: str) -> tuple[Visit, SeriesStep]:
     visit, step = _ready_step(services, tx, visit_id, kind)
     step.state, step.asked_at = "asked", services.clock()
     body = {"visit_id": str(visit.id), "meter": kind, "ordinal": step.ordinal}
     branches.order_gateway(services, tx, visit.branch_id, "take_series", body)
     services.publish(tx, MeasurementAsked(visit.id, visit.branch_id, kind, step.ordinal, step.asked_at))
-    return step.ordinal
+    return visit, step
 
 
 def _ready_step(services: Services, tx: Session, visit_id: UUID, kind: str) -> tuple[Visit, SeriesStep]:
@@ -207,27 +211,6 @@ def _ready_step(services: Services, tx: Session, visit_id: UUID, kind: str) -> t
     if wait:
         raise Conflict("rest_first", wait_s=wait)
     return visit, step
-
-
-def simulate(
-    services: Services, who: Principal, visit_id: UUID, kind: str, values: dict[str, Any] | None = None,
-    fault: str | None = None,
-) -> None:  # fmt: skip
-    """Let the branch's simulated meter measure now; a demo deployment only. Raises Conflict as ask_measurement does, or
-    "no_gateway"; then nothing is asked.
-    """
-    if not services.demo:
-        raise NotFound("no_such_page")
-    if fault is not None and fault not in FAULTS:
-        raise Invalid(fields={"fault": "invalid"})
-    subject = subject_of(services, visit_id)
-    with services.act(who, "visit.ask_measurement", subject) as tx:
-        services.allow(tx, who, "visit.simulate", subject)
-        _ask(services, tx, visit_id, kind)
-        visit = _living(tx, visit_id)
-        body = {"meter": kind, "values": values, "fault": fault}
-        if branches.order_gateway(services, tx, visit.branch_id, "simulate", body) is None:
-            raise Conflict("no_gateway")
 
 
 def arm_of_patient(services: Services, who: Principal, visit_id: UUID) -> str | None:

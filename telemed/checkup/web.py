@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from telemed.checkup import rules, service
+from telemed.checkup import rules, service, service_simulated
 from telemed.errors import Conflict, Invalid
 from telemed.web import words
 from telemed.web.guard import guard, services, who
@@ -69,7 +69,7 @@ def measure(visit_id: UUID) -> ResponseReturnValue:
 def simulate(visit_id: UUID) -> ResponseReturnValue:
     """Let the simulated meter measure; a demo only."""
     fault = request.form.get("fault") or None
-    return _step(visit_id, lambda kind: service.simulate(services(), who(), visit_id, kind, None, fault))
+    return _step(visit_id, lambda kind: service_simulated.simulate(services(), who(), visit_id, kind, None, fault))
 
 
 @pages.post("/visits/<uuid:visit_id>/skip")

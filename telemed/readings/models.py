@@ -63,7 +63,7 @@ class Reading(Base):
 
 class QuarantinedItem(Base):
     """A reading that belongs to nobody for certain, still sealed as it came; erased after 24 h. One person may claim it
-    for a visit (`claim_reason` a code), another decides: `decision` is confirmed or refused.
+    for a visit (`claim_reason` a code), another decides: `decision` is confirmed or refused. `source`: gateway, simulated.
     """
 
     __tablename__ = "quarantined_item"
@@ -75,6 +75,7 @@ class QuarantinedItem(Base):
     gateway_id: Mapped[UUID] = mapped_column(ForeignKey("gateway.id"))
     branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), index=True)
     reason: Mapped[str]
+    source: Mapped[str] = mapped_column(default="gateway", server_default="gateway")
     received_at: Mapped[datetime]
     erase_at: Mapped[datetime]
     item: Mapped[bytes | None]

@@ -69,6 +69,7 @@ class Judgement(NamedTuple):
     received_at: datetime | None = None
     record: Record | None = None
     visit: Visit | None = None
+    source: str = "gateway"
 
 
 @dataclass
@@ -153,7 +154,7 @@ def _place(tx: Session, known: Known, item: Item, received_at: datetime, record:
     """Give a readable record to the visit it was measured in, or to the tray."""
     visit = known.visits.get(item.visit_id) if item.visit_id else None
     if visit is None:
-        return Judgement("quarantined", "no_visit", received_at)
+        return Judgement("quarantined", "no_visit", received_at, source=record.source)
     reason = rules.quarantine_reason(
         item.seq,
         received_at,
@@ -167,7 +168,7 @@ def _place(tx: Session, known: Known, item: Item, received_at: datetime, record:
         closed_at = _closed_before(tx, known, span)
         reason = "outside_window" if closed_at is not None and record.effective_at <= closed_at else None
     if reason:
-        return Judgement("quarantined", reason, received_at)
+        return Judgement("quarantined", reason, received_at, source=record.source)
     known.keys.add(item.reading_key)
     return Judgement("accepted", None, received_at, record, visit)
 

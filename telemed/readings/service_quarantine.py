@@ -39,6 +39,7 @@ class TrayItem:
     erase_at: datetime
     state: str
     may_be_claimed: bool
+    source: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Claim:
     erase_at: datetime
     claimed_by: str
     claimed_at: datetime
+    source: str
 
 
 def tray_of_branch(services: Services, who: Principal) -> list[TrayItem]:
@@ -79,7 +81,7 @@ def tray_of_branch(services: Services, who: Principal) -> list[TrayItem]:
         return [
             TrayItem(
                 row.id, row.reason, row.received_at, row.erase_at, _state(row),
-                _state(row) != "asked" and any(True for _ in _visits_for(tx, row)),
+                _state(row) != "asked" and any(True for _ in _visits_for(tx, row)), row.source,
             )
             for row in rows
         ]  # fmt: skip
@@ -114,7 +116,10 @@ def choices(services: Services, who: Principal, item_id: UUID) -> tuple[TrayItem
             subject = Subject(patient_id=visit.patient_id, branch_id=visit.branch_id, visit_id=visit.id)
             services.allow(tx, who, "patient.read", subject)
             found.append(VisitChoice(visit.id, visit.opened_at, patients.name_of(services, tx, visit.patient_id)))
-        return TrayItem(row.id, row.reason, row.received_at, row.erase_at, _state(row), bool(found)), found
+        item = TrayItem(
+            row.id, row.reason, row.received_at, row.erase_at, _state(row), bool(found), row.source
+        )  # fmt: skip
+        return item, found
 
 
 def claim(services: Services, who: Principal, item_id: UUID, visit_id: UUID, reason: str) -> None:
@@ -155,7 +160,7 @@ def claims_of_visit(services: Services, who: Principal, visit_id: UUID) -> list[
         return [
             Claim(
                 row.id, visit_id, row.reason, row.claim_reason or "", row.received_at, row.erase_at,
-                _name_of(tx, row.claimed_by), row.claimed_at or row.received_at,
+                _name_of(tx, row.claimed_by), row.claimed_at or row.received_at, row.source,
             )
             for row in rows
         ]  # fmt: skip

@@ -111,7 +111,7 @@ class NewRows:
         if judgement.record is not None and judgement.visit is not None:
             self._add_reading(item, judgement.record, judgement.visit)
         elif judgement.status == "quarantined" and judgement.received_at is not None:
-            self._add_quarantined(item, judgement.code or "unknown", judgement.received_at)
+            self._add_quarantined(item, judgement.code or "unknown", judgement.received_at, judgement.source)
         # The sequence goes on also past an item whose event id was used before: it gets a name of its own.
         event_id = new_id() if judgement.code == "event_id_used" else item.event_id
         self._transmission_rows.append(
@@ -130,14 +130,14 @@ class NewRows:
             reading_row(self._services, self._tx, reading, record, item.event_id, item.reading_key, self._now)
         )
 
-    def _add_quarantined(self, item: Item, reason: str, received_at: datetime) -> None:
+    def _add_quarantined(self, item: Item, reason: str, received_at: datetime, source: str) -> None:
         row_id = new_id()
         self.quarantined.append((row_id, reason))
         self._quarantined_rows.append(
             {
                 "id": row_id, "event_id": item.event_id, "gateway_id": self._gateway_id, "branch_id": self._branch_id,
                 "reason": reason, "received_at": received_at, "erase_at": self._now + KEEP_QUARANTINED,
-                "item": item.model_dump_json().encode(),
+                "item": item.model_dump_json().encode(), "source": source,
             }
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from telemed.booking import service as booking
 from telemed.bootstrap import build
 from telemed.branches.models import Branch, GatewayOrder
-from telemed.checkup import rules, service, service_series
+from telemed.checkup import rules, service, service_series, service_simulated
 from telemed.checkup.models import SeriesStep, Visit
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound
 from telemed.ids import new_id
@@ -390,7 +390,7 @@ def test_a_corner_is_given_once_however_many_ask(db_services):
 
 def test_orders_have_the_shape_of_the_contract(services, visit):
     ask(services, visit, "glucose")
-    service.simulate(services, ANNA, visit, "glucose", {"mmol_per_l": 5.4})
+    service_simulated.simulate(services, ANNA, visit, "glucose", {"mmol_per_l": 5.4})
     service.close_visit(services, ANNA, visit)
 
     for kind in ("open_visit", "take_series", "simulate", "close_visit"):
@@ -403,10 +403,10 @@ def test_orders_have_the_shape_of_the_contract(services, visit):
 def test_a_simulated_meter_belongs_to_a_demo(services, visit):
     real = replace(services, demo=False)
 
-    assert refusal(NotFound, service.simulate, real, ANNA, visit, "glucose") == "no_such_page"
+    assert refusal(Forbidden, service_simulated.simulate, real, ANNA, visit, "glucose") == "demo_only"
     assert orders(services, "simulate") == []
     assert states(services, visit)[0] == "waiting"
-    service.simulate(services, ANNA, visit, "glucose")
+    service_simulated.simulate(services, ANNA, visit, "glucose")
     assert len(orders(services, "simulate")) == 1
 
 
@@ -414,14 +414,14 @@ def test_without_a_gateway_nothing_is_half_asked(services):
     visit = service.open_visit(services, ANNA, cast.MARIA.id, cast.OZERKI, "document")
     service.answer_questions(services, ANNA, visit, CALM)
 
-    assert refusal(Conflict, service.simulate, services, ANNA, visit, "glucose") == "no_gateway"
+    assert refusal(Conflict, service_simulated.simulate, services, ANNA, visit, "glucose") == "no_gateway"
     with services.db.read() as tx:
         steps = tx.scalars(select(SeriesStep).where(SeriesStep.visit_id == visit)).all()
         assert {(step.state, step.asked_at) for step in steps} == {("waiting", None)}
 
 
 def test_an_unknown_fault_is_refused(services, visit):
-    assert refusal(Invalid, service.simulate, services, ANNA, visit, "glucose", None, "explode") == "invalid"
+    assert refusal(Invalid, service_simulated.simulate, services, ANNA, visit, "glucose", None, "explode") == "invalid"
 
 
 # --- who may ------------------------------------------------------------------------------------------------------
@@ -430,7 +430,7 @@ DEEDS = [
     service.finish,
     service.close_visit,
     lambda services, who, visit: ask(services, visit, "glucose", who),
-    lambda services, who, visit: service.simulate(services, who, visit, "glucose"),
+    lambda services, who, visit: service_simulated.simulate(services, who, visit, "glucose"),
     lambda services, who, visit: service.skip_step(services, who, visit, "glucose"),
     lambda services, who, visit: service.answer_questions(services, who, visit, CALM),
 ]
