@@ -46,7 +46,7 @@ from telemed.delivery import api as delivery_api
 from telemed.delivery import live as delivery_live
 from telemed.delivery import service as delivery_service
 from telemed.delivery import web as delivery_web
-from telemed.desks import coordinator, counter, doctor, home, my, pharmacy, rounds, simulated
+from telemed.desks import coordinator, counter, doctor, home, morning, my, pharmacy, rounds, simulated
 from telemed.errors import StartRefused
 from telemed.feedback import service as feedback_service
 from telemed.feedback import web as feedback_web
@@ -99,6 +99,7 @@ PAGES = (
     feedback_web.pages,
     pilot_web.pages,
     counter.pages,
+    morning.pages,
     doctor.pages,
     pharmacy.pages,
     rounds.pages,

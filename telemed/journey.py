@@ -76,6 +76,7 @@ LIVE: dict[type, tuple[Live, ...]] = {
     branches.GatewayJoined: (_push("branch:changed", BRANCH),),
     branches.GatewayChanged: (_push("branch:changed", BRANCH),),
     branches.LineMeasured: (_push("branch:changed", BRANCH),),
+    branches.MorningChecked: (_push("branch:changed", BRANCH), _push("day:changed", BRANCH)),
     booking.VisitBooked: (_push("day:changed", BRANCH),),
     booking.BookingCancelled: (_push("day:changed", BRANCH),),
     booking.BookingMissed: (_push("day:changed", BRANCH),),

@@ -15,6 +15,7 @@ from jinja2.ext import extract_from_ast
 from devices import plausibility
 from telemed import i18n
 from telemed.access.roles import ROLES
+from telemed.branches import morning
 from telemed.checkup import rules as checkup
 from telemed.consultation import rules as consultation
 from telemed.consultation.line import LineClass
@@ -61,6 +62,12 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "complaint_": feedback.CATEGORIES,
     "rating_": feedback.KINDS,
     "rate_": feedback.KINDS,
+    "morning_": (
+        *morning.VERDICTS, *(f"{word}_advice" for word in morning.VERDICTS), "early", "due", "closed", *morning.CHECKS,
+        *(f"{check}_{word}" for check, words in morning.OUTCOMES.items() for word in words),
+        "line_unmeasured", "calibration_meter_overdue",
+    ),
+    "morning_why_": tuple("_".join(why) for why in (*morning.STOPS, *morning.WITHOUT_VIDEO, *morning.REMARKS)),
 }
 
 

@@ -48,6 +48,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "branch.enrol_meter": {"clerk": "own_branch"},
     "branch.revoke_gateway": {"clerk": "own_branch", "coordinator": "own_region", "admin": "always"},
     "branch.check_line": {"clerk": "own_branch"},
+    "branch.check_morning": {"clerk": "own_branch"},
     "region.read": {"coordinator": "own_region"},
     "region.set_regime": {"coordinator": "own_region"},
     "gateway.join": {ANYONE: "always"},

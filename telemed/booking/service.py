@@ -72,6 +72,7 @@ __all__ = [
     "miss",
     "move",
     "next_bookings_of_patient",
+    "people_to_tell",
     "release_expired_holds",
     "remove_shift",
     "roster",
@@ -427,6 +428,17 @@ def day_list(services: Services, who: Principal, branch_id: UUID, day: date | No
             .order_by(Booking.starts_at)
         ).all()  # fmt: skip
         return [_entry(services, tx, booking, doctor) for booking, doctor in rows]
+
+
+def people_to_tell(services: Services, who: Principal, branch_id: UUID) -> list[tuple[DayEntry, str]]:
+    """Return who is still to come today, with the telephone number, so that nobody sets out for nothing; audited."""
+    coming = [
+        one
+        for one in day_list(services, who, branch_id)
+        if one.status == "booked" and one.ends_at > services.clock()
+    ]
+    with services.act(who, "booking.read_day", Subject(branch_id=branch_id)) as tx:
+        return [(one, patients.contact_of(services, tx, one.patient_id).get("phone", "")) for one in coming]
 
 
 def next_bookings_of_patient(services: Services, who: Principal, patient_id: UUID) -> list[DayEntry]:

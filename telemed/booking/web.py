@@ -14,6 +14,7 @@ from wtforms.validators import Regexp
 
 from telemed.booking import rules, service
 from telemed.branches import service as branches
+from telemed.branches import service_morning
 from telemed.clock import iso, parse_iso
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id, parse_id
@@ -84,6 +85,8 @@ def book() -> ResponseReturnValue:
         code = error.code if isinstance(error, Conflict) else next(iter(error.fields.values()), error.code)
         return _slots_page(patient_id, code), error.status
     flash("The booking is moved." if moved else "The time is booked.", "success")
+    if _is_from_call_list():
+        return redirect(url_for("morning.calls"))
     return redirect(url_for("booking.day", date=starts_at.astimezone(_zone()).date().isoformat()))
 
 
@@ -158,6 +161,8 @@ def cancel(booking_id: UUID) -> ResponseReturnValue:
         flash("The booking is cancelled; the time is free again.", "success")
     except Conflict:
         flash("The booking has changed meanwhile; look at the list again.", "warn")
+    if _is_from_call_list():
+        return redirect(url_for("morning.calls"))
     return redirect(url_for("my.page" if who().role == "patient" else "booking.day"))
 
 
@@ -170,7 +175,7 @@ def day() -> ResponseReturnValue:
     words.use_zone(_zone().key)
     return render_template(
         "booking/day.html", entries=entries, day=chosen, now=services().clock(), before=chosen - timedelta(days=1),
-        after=chosen + timedelta(days=1),
+        after=chosen + timedelta(days=1), morning=service_morning.of_today(services(), who(), _branch_id()),
     )  # fmt: skip
 
 
@@ -271,8 +276,15 @@ def _slots_page(patient_id: UUID, code: str | None = None) -> str:
         invitation_id=request.values.get("invitation_id", ""),
         move=request.values.get("move", ""),
         version=request.values.get("version", ""),
+        back=request.values.get("back", ""),
+        morning=service_morning.of_today(services(), who(), branch_id),
         iso=iso,
     )
+
+
+def _is_from_call_list() -> bool:
+    """Tell whether the clerk works off the list of those who should not come today."""
+    return request.values.get("back") == "calls" and who().role == "clerk"
 
 
 def _branch_id() -> UUID:

@@ -33,3 +33,12 @@ class LineMeasured:
     branch_id: UUID
     line_class: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class MorningChecked:
+    """A branch was checked before its day: ready, no_video or not_ready."""
+
+    branch_id: UUID
+    verdict: str
+    at: datetime

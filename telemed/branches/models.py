@@ -1,12 +1,12 @@
-"""Regions, branches, corners, kits of meters, gateways and their orders, line checks."""
+"""Regions, branches, corners, kits of meters, gateways and their orders, line checks, morning checks."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, UniqueConstraint, false
+from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from telemed.db import Base
@@ -71,7 +71,8 @@ class Kit(Base):
 class Meter(Base):
     """An enrolled meter; the id is the enrolment id that the gateway uses. `kind`: blood_pressure or glucose.
     `enrolment` is how far the gateway has come with it: looking, found, passkey_needed, enrolled, failed (with the
-    reason in `enrolment_code`); None until the gateway has said anything.
+    reason in `enrolment_code`); None until the gateway has said anything. `strips_expire_on` is the day printed on the
+    tin in use.
     """
 
     __tablename__ = "meter"
@@ -91,6 +92,8 @@ class Meter(Base):
     enrolled_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]
     removed_at: Mapped[datetime | None]
+    calibration_due_on: Mapped[date | None]
+    strips_expire_on: Mapped[date | None]
 
 
 class Gateway(Base):
@@ -154,3 +157,27 @@ class LineCheck(Base):
     loss_up_pct: Mapped[float]
     loss_down_pct: Mapped[float]
     line_class: Mapped[str]
+
+
+class MorningCheck(Base):
+    """One run of the morning's checks: what each of them said (codes of branches/morning.py) and the verdict. The
+    newest finished one of a day counts; `day` is the branch's.
+    """
+
+    __tablename__ = "morning_check"
+    __table_args__ = (Index("ix_morning_check_branch_day", "branch_id", "day"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"))
+    day: Mapped[date]
+    checked_by: Mapped[UUID]
+    begun_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    camera: Mapped[str | None]
+    sound: Mapped[str | None]
+    line: Mapped[str | None]
+    meters: Mapped[str | None]
+    battery: Mapped[str | None]
+    strips: Mapped[str | None]
+    calibration: Mapped[str | None]
+    verdict: Mapped[str | None]

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from telemed.booking import service as booking
 from telemed.branches import service as branches
+from telemed.branches import service_morning
 from telemed.checkup import service as checkup
 from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
@@ -39,8 +40,9 @@ def desk() -> ResponseReturnValue:
         for answer in stored.answers_to_tell(services(), who())
     ]
     return render_template(
-        "desks/counter/desk.html", branch=branch, visits=visits, names=names, entries=entries, answers=answers
-    )
+        "desks/counter/desk.html", branch=branch, visits=visits, names=names, entries=entries, answers=answers,
+        morning=service_morning.of_today(services(), who(), branch.id),
+    )  # fmt: skip
 
 
 @pages.post("/counter/walk-in")

@@ -26,6 +26,7 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
     "coordinator": (
         ("coordinator.desk", "Pilot"),
         ("booking.roster", "Roster"),
+        ("morning.region", "Branches this morning"),
         ("consultation.quality", "Lines and calls"),
         ("feedback.complaints", "Complaints"),
         ("branches.region", "Region"),

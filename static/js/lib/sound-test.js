@@ -1,0 +1,32 @@
+// A look at the microphone and a tone for the loudspeaker, for every page that tries its sound out.
+
+const TONE_HZ = 440, TONE_S = 0.7, TONE_GAIN = 0.2, LOOK_MS = 100;
+let audio = null;
+const context = () => (audio ??= new AudioContext());
+
+/** Tell `onLevel` ten times a second how loud the stream is, 0 to 1. Returns what ends it and closes the microphone. */
+export function listen(stream, onLevel) {
+  const look = context().createAnalyser(), samples = new Float32Array(look.fftSize);
+  const source = context().createMediaStreamSource(stream);
+  source.connect(look);
+  const timer = setInterval(() => {
+    context().resume().catch(() => {}); // a page opened by a link may speak only after the first touch
+    look.getFloatTimeDomainData(samples);
+    onLevel(Math.min(1, 4 * Math.max(...samples.map(Math.abs))));
+  }, LOOK_MS);
+  return () => {
+    clearInterval(timer);
+    source.disconnect();
+    stream.getTracks().forEach((track) => track.stop());
+  };
+}
+
+/** Play a short tone. */
+export function tone() {
+  const swing = context().createOscillator(), loud = context().createGain();
+  swing.frequency.value = TONE_HZ;
+  loud.gain.value = TONE_GAIN;
+  swing.connect(loud).connect(context().destination);
+  swing.start();
+  swing.stop(context().currentTime + TONE_S);
+}
