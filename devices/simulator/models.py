@@ -105,6 +105,11 @@ class MeterClock:
         self.error = shown - self._wall_clock()
         self._last_stamp = None
 
+    def go_wrong(self, error: timedelta) -> None:
+        """Show a wrong time from now on, also on results."""
+        if error != self.error:
+            self.error, self._last_stamp = error, None
+
     def stamp(self) -> datetime:
         """Return the time for a new result: no meter measures twice within a second."""
         stamp = self.now()
@@ -152,7 +157,7 @@ class PressureModel:
         _check(fault, self.kind)
         shown = self._values(values)
         if fault == WRONG_CLOCK:
-            self.clock.error = CLOCK_ERROR
+            self.clock.go_wrong(CLOCK_ERROR)
         now = self.clock.stamp()
         if fault == OLD_MEMORY:
             self.memory += [Pressure(118 + number, 76, 66, now - age) for number, age in enumerate(OLD_AGES)]
@@ -230,7 +235,7 @@ class GlucoseModel:
         _check(fault, self.kind)
         shown = self._values(values)
         if fault == WRONG_CLOCK:
-            self.clock.error = CLOCK_ERROR
+            self.clock.go_wrong(CLOCK_ERROR)
         now = self.clock.stamp()
         self._resemble(fault)
         if fault == OLD_MEMORY:

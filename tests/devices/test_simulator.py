@@ -76,6 +76,16 @@ def test_faults_without_a_number_are_no_results(meter: PressureModel | GlucoseMo
     assert judge(meter.kind, last_packet(meter)).verdict == "not_a_result"
 
 
+@pytest.mark.parametrize("meter", [pressure_meter(), glucose_meter()], ids=["pressure", "glucose"])
+def test_a_clock_that_goes_wrong_shows_on_the_result_too(meter: PressureModel | GlucoseModel) -> None:
+    meter.take(None, None)
+    for second in (0, 1):
+        meter.take(None, "wrong_clock")
+
+        assert meter.clock.now() == NOON - timedelta(hours=3)
+        assert meter.memory[-1].taken_at == NOON - timedelta(hours=3, seconds=-second)
+
+
 def test_no_two_results_carry_the_same_second() -> None:
     meter = pressure_meter()
     for _ in range(3):
