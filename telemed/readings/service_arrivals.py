@@ -13,7 +13,7 @@ from telemed.branches.models import Gateway
 from telemed.readings.models import QuarantinedItem, Reading, Transmission
 from telemed.services import Services
 
-NEWEST = 12
+NEWEST = 6
 
 
 @dataclass(frozen=True)
