@@ -19,7 +19,7 @@ function begin(box) {
   const role = box.dataset.callRole, id = box.dataset.call;
   const line = live();
   const tell = (name, detail) => box.dispatchEvent(new CustomEvent(name, { detail }));
-  let call = null, stream = null, goneAt = null;
+  let call = null, stream = null, goneAt = null, hasTalked = false;
 
   part("start").addEventListener("click", start);
   part("camera").addEventListener("click", () => toggle("video", "camera"));
@@ -87,6 +87,7 @@ function begin(box) {
   function show(state) {
     const { phase, heard, hear } = state;
     box.dataset.phase = phase;
+    hasTalked ||= phase === "talking";
     box.dataset.hear = hear.video ? "picture" : hear.audio ? "voice" : "nothing";
     part("state").textContent = state.step === "telephone" && phase !== "ended" ? word("phase_telephone") : sentence(phase, heard);
     part("elsewhere").hidden = phase !== "elsewhere";
@@ -97,6 +98,7 @@ function begin(box) {
   }
 
   function sentence(phase, heard) {
+    if (phase === "connecting" && hasTalked) return word("phase_interrupted"); // connected, and nothing arrives
     if (phase !== "talking") return word(`phase_${phase}`);
     if (!heard.audio && !heard.video) return word("not_heard");
     if (!heard.audio) return word("seen_not_heard");
