@@ -15,12 +15,13 @@ from sqlalchemy import select
 from telemed.bootstrap import Application
 from telemed.branches.models import GatewayOrder
 from telemed.checkup import rules, service, service_simulated
+from telemed.consultation import service as consultation
 from telemed.errors import Conflict, Forbidden, Invalid
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
 from tests.make import Hands
-from tests.readings.sender import Sender
+from tests.readings.sender import Sender, pressure
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "simulated-faults.json"
 PRESSES = [(kind, name) for name, kinds in rules.SIMULATED_FAULTS.items() for kind in kinds]
@@ -119,6 +120,30 @@ def test_what_comes_of_a_press_is_told_without_a_value_and_marked_simulated(
     assert "in the visit" in page
     assert "128" not in page.split("What came of it")[1].split("Or measure, and let")[0]
     assert tray.count(MARK) == 1
+
+
+@pytest.mark.parametrize(("source", "marked"), [("simulated", True), ("gateway", False)])
+def test_values_mean_and_trend_of_the_doctor_say_simulated(
+    sign_in: SignIn, services: Services, sender: Sender, hands: Hands, clock: Clock, source: str, marked: bool
+) -> None:
+    hands.booking(cast.MARIA, cast.VERA)
+    visit = service.open_visit(services, cast.ANNA.who, cast.MARIA.id, cast.OZERKI, "document")
+    sender.opened(visit)
+    for systolic in (151, 149, 150, 152):
+        clock.forward(seconds=60)
+        sender.reading(visit, **{**sender.record(decoded=pressure(systolic, 88, 70)), "source": source})
+    sender.judged()
+    with services.db.write() as tx:
+        case = consultation.queue_case(services, tx, visit, "YELLOW")
+    assert case is not None
+    consultation.take(services, cast.VERA.who, case)
+    page = sign_in(cast.VERA).get(f"/doctor/cases/{case}").text
+    values, trend = page.split('class="values"')[1], page.split('<figure class="trend">')[1]
+
+    assert "data-series-mean" in values
+    assert values.count("<tr data-reading") == 4
+    assert "Upper pressure, the line marks 140" in trend
+    assert page.count(MARK) == (7 if marked else 0), "four values, the mean, the picture and the chart"
 
 
 def test_a_real_reading_in_the_tray_is_not_called_simulated(sign_in: SignIn, sender: Sender) -> None:
