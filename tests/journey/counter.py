@@ -10,7 +10,7 @@ from tests.journey.scene import Scene
 from tests.journey.sockets import Line
 
 NEIGHBOURS = 6  # registered beside the story's patient: more strings to look for
-STEPS_DONE = r'<progress value="{}"'  # questions and readings together
+STEPS_DONE = r'<progress value="{}"'  # the step the visit is at: the questions are the first
 UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
 
 
@@ -142,7 +142,7 @@ async def _measure_one(scene: Scene, line: Line, path: str, kind: str, done: int
     page = await scene.page_with("clerk", path, r"/simulate", scene.limits.reading_s)
     await clerk.submit(page.form(rf"/visits/{UUID}/simulate", kind=kind), page)
     try:
-        await scene.page_with("clerk", path, STEPS_DONE.format(done + 1), scene.limits.reading_s, line)
+        await scene.page_with("clerk", path, STEPS_DONE.format(done + 2), scene.limits.reading_s, line)
     except PageWrong:
         raise PageWrong(f"no reading came from the {kind} meter in {scene.limits.reading_s:.0f} s") from None
 
