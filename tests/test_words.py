@@ -19,6 +19,7 @@ from telemed.branches import morning
 from telemed.checkup import rules as checkup
 from telemed.consultation import rules as consultation
 from telemed.consultation.line import LineClass
+from telemed.desks import rules as desks
 from telemed.feedback import rules as feedback
 from telemed.pilot import rules as pilot
 from telemed.readings import rules as readings
@@ -49,7 +50,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "step_state_": ("waiting", "asked", "repeat", "done", "skipped", "not_needed"),
     "measure_": KINDS,
     "measuring_": KINDS,
-    "repeat_": KINDS,
     "visit_": tuple(checkup.STEPS),
     "ask_": checkup.SYMPTOMS,
     "simulated_": (
@@ -59,6 +59,12 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "arm_": checkup.ARMS,
     "cuff_": checkup.CUFFS,
+    "now_": (*(set(desks.DEEDS) - {"pc_missing", "pc_trouble"}), "server_offline"),
+    "do_": tuple(sorted(set(desks.DEEDS.values()) - {"give_passkey"})),
+    "remark_": desks.REMARKS,
+    "enrol_": (
+        "not_seen", "passkey_missing", "passkey_wrong", "pairing_refused", "link_lost", "other_meter", "bond_lost",
+    ),
     "complaint_": feedback.CATEGORIES,
     "rating_": feedback.KINDS,
     "rate_": feedback.KINDS,

@@ -45,7 +45,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     # 2 branches
     "branch.read": {"clerk": "own_branch", "coordinator": "own_region", "admin": "always"},
     "branch.issue_join_code": {"clerk": "own_branch", "coordinator": "own_region"},
-    "branch.enrol_meter": {"clerk": "own_branch"},
+    "branch.enrol_meter": {"clerk": "own_branch"},  # pairing and its passkey included
+    "branch.forget_meter": {"clerk": "own_branch"},
     "branch.revoke_gateway": {"clerk": "own_branch", "coordinator": "own_region", "admin": "always"},
     "branch.check_line": {"clerk": "own_branch"},
     "branch.check_morning": {"clerk": "own_branch"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 JOIN_CODE_LIFE = timedelta(hours=24)
@@ -12,6 +12,8 @@ CODE_LENGTH = 12
 SILENT_AFTER = timedelta(seconds=90)
 POLL_DEMO_VISIT_S, POLL_OPEN_S, POLL_CLOSED_S = 0.5, 2.0, 10.0
 BATTERY_LOW_PCT = 20
+METER_CLOCK_OFF_S = 120  # above it the times of a meter's readings are corrected and the clerk is told
+REMARKS = ("battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
 
 
 def is_open_at(hours: Mapping[str, Sequence[str]], zone: str, moment: datetime) -> bool:
@@ -50,3 +52,17 @@ def next_poll_s(*, visit_is_open: bool, branch_is_open: bool, demo: bool) -> flo
 def is_passkey(digits: str) -> bool:
     """Tell whether these are the six digits with which a meter pairs."""
     return len(digits) == 6 and digits.isascii() and digits.isdigit()
+
+
+def meter_remarks(
+    battery_pct: int | None, drift_s: int | None, calibration_due_on: date | None, strips_expire_on: date | None,
+    today: date,
+) -> tuple[str, ...]:  # fmt: skip
+    """Return what a clerk is told about a meter, one line each; most meters say nothing of their battery."""
+    found = {
+        "battery_low": battery_pct is not None and battery_pct < BATTERY_LOW_PCT,
+        "strips_expired": strips_expire_on is not None and strips_expire_on < today,
+        "calibration_overdue": calibration_due_on is not None and calibration_due_on < today,
+        "meter_clock_wrong": drift_s is not None and abs(drift_s) > METER_CLOCK_OFF_S,
+    }
+    return tuple(code for code in REMARKS if found[code])

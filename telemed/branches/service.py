@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,15 @@ from sqlalchemy.orm import Session
 
 from telemed.access import audit
 from telemed.access.relations import NOBODY, Principal, Relation, Subject
-from telemed.branches import rules
+from telemed.branches import morning, rules
 from telemed.branches.events import GatewayChanged, GatewayJoined, LineMeasured
-from telemed.branches.models import Branch, Gateway, GatewayOrder, JoinCode, Kit, LineCheck, Meter, Region
+from telemed.branches.models import Branch, Gateway, GatewayOrder, JoinCode, LineCheck, Meter, Region
 from telemed.clock import iso
 from telemed.crypto import signing, tokens, wire
 from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id, parse_id
 from telemed.services import Services
 
-METER_KINDS = ("blood_pressure", "glucose")
 BASIS_MAX = 300
 GATEWAY_HEADER, SIGNATURE_HEADER = "Telemed-Gateway", "Telemed-Signature"
 KEY_HEADER, ANSWER_SIGNATURE_HEADER = "Telemed-Server-Key", "Telemed-Server-Signature"
@@ -104,6 +103,8 @@ def gateway_of(tx: Session, branch_id: UUID) -> Gateway | None:
 
 @dataclass(frozen=True)
 class MeterView:
+    """A meter as its branch sees it. `remarks`: codes of branches/rules.py REMARKS."""
+
     kind: str
     name: str
     model: str | None
@@ -114,6 +115,7 @@ class MeterView:
     id: UUID
     enrolment: str | None
     enrolment_code: str | None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class BranchView:
     queue: int
     radio: str
     meters: list[MeterView]
+    undecodable_at: datetime | None = None
 
 
 def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> BranchView:
@@ -153,15 +156,18 @@ def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> B
             light=rules.light(gateway.status, gateway.last_seen_at, now) if gateway else "absent",
             gateway_id=gateway.id if gateway else None, gateway_seen_at=gateway.last_seen_at if gateway else None,
             queue=gateway.queue if gateway else 0, radio=gateway.radio if gateway else "system",
-            meters=[
-                MeterView(
-                    m.kind, m.name, m.model, m.serial, m.battery_pct,
-                    m.battery_pct is not None and m.battery_pct < rules.BATTERY_LOW_PCT, m.last_seen_at,
-                    m.id, m.enrolment, m.enrolment_code,
-                )
-                for m in meters
-            ],
+            meters=[_meter_view(meter, morning.day_of(branch.zone, now)) for meter in meters],
         )  # fmt: skip
+
+
+def _meter_view(meter: Meter, today: date) -> MeterView:
+    remarks = rules.meter_remarks(
+        meter.battery_pct, meter.drift_s, meter.calibration_due_on, meter.strips_expire_on, today
+    )
+    return MeterView(
+        meter.kind, meter.name, meter.model, meter.serial, meter.battery_pct, "battery_low" in remarks,
+        meter.last_seen_at, meter.id, meter.enrolment, meter.enrolment_code, remarks,
+    )  # fmt: skip
 
 
 # --- joining ------------------------------------------------------------------------------------------------------
@@ -255,64 +261,6 @@ def revoke_gateway(services: Services, who: Principal, gateway_id: UUID) -> None
         assert gateway is not None
         gateway.revoked_at = services.clock()
         services.publish(tx, GatewayChanged(gateway.id, gateway.branch_id, "revoked", gateway.revoked_at))
-
-
-def enrol_meter(services: Services, who: Principal, kind: str, name: str) -> UUID:
-    """Add a meter to the branch's kit and tell the gateway to look for it. Raises Invalid."""
-    wrong = {}
-    if kind not in METER_KINDS:
-        wrong["kind"] = "required"
-    if not 1 <= len(name.strip()) <= 60:
-        wrong["name"] = "required" if not name.strip() else "too_long"
-    if wrong:
-        raise Invalid(fields=wrong)
-    with services.act(who, "branch.enrol_meter", Subject(branch_id=who.branch_id)) as tx:
-        assert who.branch_id is not None
-        kit = tx.scalar(select(Kit).where(Kit.branch_id == who.branch_id).limit(1))
-        if kit is None:
-            raise Conflict("no_kit")
-        meter = Meter(
-            id=new_id(), branch_id=who.branch_id, kit_id=kit.id, kind=kind, name=name.strip(),
-            enrolled_at=services.clock(),
-        )  # fmt: skip
-        tx.add(meter)
-        tx.flush()
-        body = {"enrolment_id": str(meter.id), "meter": kind, "name": meter.name}
-        order_gateway(services, tx, who.branch_id, "enrol_meter", body)
-        return meter.id
-
-
-def enrol_again(services: Services, who: Principal, meter_id: UUID) -> None:
-    """Let the gateway look for a known meter for a minute and pair with it anew: it was not found in time, or has lost
-    its pairing. Raises NotFound, Conflict("no_gateway").
-    """
-    with services.act(who, "branch.enrol_meter", Subject(branch_id=who.branch_id)) as tx:
-        meter = _own_meter(tx, who, meter_id)
-        meter.enrolment, meter.enrolment_code = "looking", None
-        body = {"enrolment_id": str(meter.id), "meter": meter.kind, "name": meter.name}
-        if order_gateway(services, tx, meter.branch_id, "enrol_meter", body) is None:
-            raise Conflict("no_gateway")
-
-
-def give_passkey(services: Services, who: Principal, meter_id: UUID, passkey: str) -> None:
-    """Pass on the six digits that a meter shows while it is being enrolled. Raises Invalid, NotFound,
-    Conflict("no_gateway").
-    """
-    digits = passkey.replace(" ", "")
-    if not rules.is_passkey(digits):
-        raise Invalid(fields={"passkey": "passkey_invalid"})
-    with services.act(who, "branch.enrol_meter", Subject(branch_id=who.branch_id)) as tx:
-        meter = _own_meter(tx, who, meter_id)
-        body = {"enrolment_id": str(meter.id), "passkey": digits}
-        if order_gateway(services, tx, meter.branch_id, "passkey", body) is None:
-            raise Conflict("no_gateway")
-
-
-def _own_meter(tx: Session, who: Principal, meter_id: UUID) -> Meter:
-    meter = tx.get(Meter, meter_id)
-    if meter is None or meter.branch_id != who.branch_id or meter.removed_at is not None:
-        raise NotFound()
-    return meter
 
 
 # --- signed requests ----------------------------------------------------------------------------------------------

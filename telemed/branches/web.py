@@ -8,8 +8,9 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import RadioField
 
-from telemed.branches import service
+from telemed.branches import service, service_meters
 from telemed.errors import Conflict, Invalid, NotFound
+from telemed.ids import parse_id
 from telemed.web import words
 from telemed.web.forms import PageForm, TextField, at_most, required
 from telemed.web.guard import guard, services, who
@@ -46,7 +47,7 @@ def enrol() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page(form), 422
     try:
-        service.enrol_meter(services(), who(), form.kind.data, form.name.data or "")
+        service_meters.enrol_meter(services(), who(), form.kind.data, form.name.data or "")
     except Invalid as error:
         form.take(error)
         return _page(form), 422
@@ -59,11 +60,11 @@ def enrol() -> ResponseReturnValue:
 def pair_again(meter_id: UUID) -> ResponseReturnValue:
     """Let the gateway look for a known meter and pair with it anew."""
     try:
-        service.enrol_again(services(), who(), meter_id)
+        service_meters.enrol_again(services(), who(), meter_id)
         flash("The gateway looks for the meter now: switch it on near the branch PC.", "success")
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
-    return redirect(url_for("branches.page"))
+    return _back()
 
 
 @pages.post("/branch/meters/<uuid:meter_id>/passkey")
@@ -71,12 +72,27 @@ def pair_again(meter_id: UUID) -> ResponseReturnValue:
 def passkey(meter_id: UUID) -> ResponseReturnValue:
     """Pass on the digits that a meter shows."""
     try:
-        service.give_passkey(services(), who(), meter_id, request.form.get("passkey", ""))
+        service_meters.give_passkey(services(), who(), meter_id, request.form.get("passkey", ""))
     except Invalid as error:
         flash(words.say_code(error.fields["passkey"]), "warn")
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
+    return _back()
+
+
+@pages.post("/branch/meters/<uuid:meter_id>/forget")
+@guard("branch.forget_meter")
+def forget(meter_id: UUID) -> ResponseReturnValue:
+    """Take no more readings of a meter."""
+    service_meters.forget_meter(services(), who(), meter_id)
+    flash("The meter is taken off the list. Its readings stay in the records.", "success")
     return redirect(url_for("branches.page"))
+
+
+def _back() -> ResponseReturnValue:
+    """Return to the visit from which the clerk came, else to the branch's page."""
+    visit_id = parse_id(request.form.get("visit"))
+    return redirect(url_for("counter.visit", visit_id=visit_id) if visit_id else url_for("branches.page"))
 
 
 @pages.post("/branch/gateways/<uuid:gateway_id>/revoke")

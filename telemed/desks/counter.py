@@ -16,6 +16,7 @@ from telemed.consultation import service as consultation
 from telemed.consultation import service_gate as gate
 from telemed.consultation import service_stored as stored
 from telemed.delivery import service as delivery
+from telemed.desks import measuring
 from telemed.errors import Conflict, NotFound
 from telemed.ids import parse_id
 from telemed.patients import service as patients
@@ -98,6 +99,7 @@ def visit(visit_id: UUID) -> ResponseReturnValue:
         visit=view,
         branch=branch,
         patient=patients.patient_card(services(), who(), view.patient_id),
+        measuring=measuring.of_visit(view, branch),
         status=readings.status_of_visit(services(), who(), visit_id),
         level=readings.level_of_visit(services(), who(), visit_id),
         case=consultation.case_state(services(), who(), visit_id) if open_now else None,

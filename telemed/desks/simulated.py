@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from telemed.branches import service as branches
 from telemed.checkup import rules, service_simulated
+from telemed.checkup import service as checkup
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.readings import service_arrivals as arrivals
 from telemed.web import words
@@ -28,7 +29,7 @@ def page() -> ResponseReturnValue:
     return render_template(
         "desks/simulated/page.html",
         branch=branch,
-        faults={kind: _faults_of(kind) for kind in branches.METER_KINDS},
+        faults={kind: _faults_of(kind) for kind in checkup.METER_KINDS},
         arrivals=arrivals.arrivals_of_branch(services(), who()),
     )
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flask.testing import FlaskClient
 
 from telemed.bootstrap import Application
-from telemed.branches import rules, service
+from telemed.branches import rules, service, service_meters
 from telemed.branches.models import Gateway, Meter
 from telemed.crypto import signing, wire
 from telemed.errors import Invalid, NotFound
@@ -229,7 +229,7 @@ def test_the_branch_sees_how_far_an_enrolment_is_and_gives_the_passkey(pc: Branc
     seen = {meter.id: meter for meter in service.branch_view(services, cast.ANNA.who, cast.OZERKI).meters}
     assert seen[meter_id].enrolment == "passkey_needed"
 
-    service.give_passkey(services, cast.ANNA.who, meter_id, "123 456")
+    service_meters.give_passkey(services, cast.ANNA.who, meter_id, "123 456")
 
     assert pc.beat(2, last_order=2).json["orders"] == [
         {"no": 3, "kind": "passkey", "enrolment_id": str(meter_id), "passkey": "123456"}
@@ -240,7 +240,7 @@ def test_a_meter_that_lost_its_pairing_is_enrolled_again_under_its_id(pc: Branch
     services, meter_id = application.services, meter_of(cast.OZERKI, "glucose")
     pc.beat(1, meters=[report("glucose", "failed", "bond_lost")])
 
-    service.enrol_again(services, cast.ANNA.who, meter_id)
+    service_meters.enrol_again(services, cast.ANNA.who, meter_id)
 
     seen = {meter.id: meter for meter in service.branch_view(services, cast.ANNA.who, cast.OZERKI).meters}
     assert (seen[meter_id].enrolment, seen[meter_id].enrolment_code) == ("looking", None)
@@ -251,12 +251,12 @@ def test_a_meter_that_lost_its_pairing_is_enrolled_again_under_its_id(pc: Branch
 @pytest.mark.parametrize("typed", ["", "12345", "1234567", "12345x", "１２３４５６"])
 def test_a_passkey_has_six_digits(pc: BranchPc, application: Application, typed: str) -> None:
     with pytest.raises(Invalid):
-        service.give_passkey(application.services, cast.ANNA.who, meter_of(cast.OZERKI, "glucose"), typed)
+        service_meters.give_passkey(application.services, cast.ANNA.who, meter_of(cast.OZERKI, "glucose"), typed)
 
 
 def test_nobody_pairs_the_meter_of_another_branch(pc: BranchPc, application: Application) -> None:
     with pytest.raises(NotFound):
-        service.enrol_again(application.services, cast.ANNA.who, meter_of(cast.SOSNOVO, "glucose"))
+        service_meters.enrol_again(application.services, cast.ANNA.who, meter_of(cast.SOSNOVO, "glucose"))
 
 
 def test_an_unknown_word_about_an_enrolment_is_refused(pc: BranchPc) -> None:

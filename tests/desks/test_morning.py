@@ -164,13 +164,16 @@ def test_who_is_moved_to_another_day_leaves_the_list(
     assert "Nobody is left to call" in anna.get("/day/calls").get_data(as_text=True)
 
 
-def test_after_mending_the_check_is_made_again_and_the_newer_counts(corner: Services, sign_in: SignIn) -> None:
+def test_after_mending_the_check_is_made_again_and_the_newer_counts(
+    corner: Services, sign_in: SignIn, clock: Clock
+) -> None:
     measure_line(corner, "good")
     silence(corner, CUFF)
     anna = sign_in(cast.ANNA)
     assert "Not ready today" in check(anna)
     with corner.db.write() as tx:
         tx.get_one(Meter, CUFF).last_seen_at = corner.clock()
+    clock.forward(seconds=1)
     anna.post("/branch/morning/again")
     assert "Not ready today" in anna.get("/counter").get_data(as_text=True), "until the new run is finished"
 

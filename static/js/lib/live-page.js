@@ -17,7 +17,9 @@ async function refresh() {
     const next = news[number];
     if (!next || part.innerHTML === next.innerHTML) return;
     if (part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) return;
+    const opened = new Set([...part.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent));
     part.innerHTML = next.innerHTML;
+    part.querySelectorAll("details > summary").forEach((summary) => { summary.parentElement.open ||= opened.has(summary.textContent); });
     part.dispatchEvent(new CustomEvent("renewed", { bubbles: true }));
   });
 }

@@ -1,0 +1,92 @@
+"""The measuring part of the clerk's screen: gather the facts, let the rules choose the one sentence and its button."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from telemed.branches.service import BranchView, MeterView
+from telemed.checkup.service import StepView, VisitView
+from telemed.desks import rules
+from telemed.readings import service_quarantine
+from telemed.web.guard import services, who
+
+RENEW_S = 20
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What the page says. `situation` None is the normal way; `sentences`, `deed` and `remarks` are codes; `despite` is
+    why the doctor is called while answers are missing; `renew_s` is when the page looks again by itself.
+    """
+
+    situation: str | None
+    sentences: tuple[str, ...]
+    deed: str | None
+    despite: str
+    remarks: list[str]
+    meter: MeterView | None
+    renew_s: int
+
+
+def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
+    """Return what the screen says about measuring; None when nothing is measured any more."""
+    is_urgent = any(step.advice == "urgent" for step in visit.steps)
+    if visit.state != "open" or not visit.answered or (visit.next is None and not is_urgent):
+        return None
+    kind = visit.next.kind if visit.next else "glucose"
+    meter = _meter_of(branch, kind)
+    put_aside_at = service_quarantine.newest_put_aside(services(), who(), branch.id)
+    facts = _facts(visit, branch, meter, kind, is_urgent, put_aside_at)
+    situation = rules.situation(facts)
+    old_memory = put_aside_at is not None and put_aside_at >= visit.opened_at and situation != "put_aside"
+    told = [remark for one in branch.meters for remark in one.remarks]
+    return Measuring(
+        situation, _sentences(situation, facts), rules.DEEDS[situation] if situation else None,
+        "cannot_wait" if situation == "urgent" else "meter_silent", rules.remarks(told, old_memory=old_memory), meter,
+        _renew_s(facts),
+    )  # fmt: skip
+
+
+def _facts(
+    visit: VisitView, branch: BranchView, meter: MeterView | None, kind: str, is_urgent: bool, put_aside_at: datetime | None
+) -> rules.Facts:
+    now = services().clock()
+    step = visit.next or StepView(kind, 0, "done", 0)
+    asked_at = step.asked_at if step.state == "asked" else None
+
+    def since(moment: datetime | None) -> bool:
+        return asked_at is not None and moment is not None and moment >= asked_at
+
+    return rules.Facts(
+        kind=kind, light=branch.light, step_state=step.state, advice=step.advice, is_urgent=is_urgent,
+        asked_s=(now - asked_at).total_seconds() if asked_at else None, has_meter=meter is not None,
+        enrolment=meter.enrolment if meter else None, enrolment_code=meter.enrolment_code if meter else None,
+        seen_since=since(meter.last_seen_at if meter else None), undecodable_since=since(branch.undecodable_at),
+        put_aside_since=since(put_aside_at), is_demo=visit.is_demo,
+    )  # fmt: skip
+
+
+def _sentences(situation: str | None, facts: rules.Facts) -> tuple[str, ...]:
+    if situation is None:
+        return ()
+    if situation == "pc_stuck":
+        return f"light_{facts.light}", "now_pc_stuck"
+    if situation in rules.PC_SITUATIONS:
+        return f"light_{facts.light}", f"light_{facts.light}_advice"
+    why = (f"enrol_{facts.enrolment_code}",) if situation == "not_paired" and facts.enrolment_code else ()
+    return f"now_{situation}", *why
+
+
+def _meter_of(branch: BranchView, kind: str) -> MeterView | None:
+    """Return the meter of a kind that the screen speaks of: one that works before one in trouble."""
+    found = [meter for meter in branch.meters if meter.kind == kind]
+    return min(found, key=lambda meter: meter.enrolment not in (None, "enrolled"), default=None)
+
+
+def _renew_s(facts: rules.Facts) -> int:
+    """Return when to look again: at the moment at which silence becomes a situation, else now and then."""
+    if facts.asked_s is None:
+        return RENEW_S
+    left = rules.patience_s(facts.kind, is_demo=facts.is_demo) - facts.asked_s
+    return max(1, min(RENEW_S, int(left) + 1)) if left > 0 else RENEW_S

@@ -1,0 +1,124 @@
+"""What the clerk's screen says while measuring: one plain sentence and one button for whatever goes wrong. Pure.
+
+The sentence of a situation is code:now_<situation>, its button code:do_<deed>; what the branch PC reports of itself has
+the sentences of its light, code:light_<light> and code:light_<light>_advice. No situation names a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# A meter shows itself after its measurement: so long nobody worries. In a demo the simulated meters are quick.
+NOT_SEEN_AFTER_S = {"blood_pressure": 90, "glucose": 60}
+NOT_SEEN_AFTER_DEMO_S = 12
+# Situation -> the one button.
+DEEDS = {
+    "urgent": "call_doctor",
+    "call_doctor": "call_doctor",
+    "no_meter": "to_branch",
+    "passkey_needed": "give_passkey",
+    "lost_bond": "pair",
+    "not_paired": "pair",
+    "pc_missing": "to_branch",
+    "pc_trouble": "check_again",
+    "pc_stuck": "type_in",
+    "movement": "measure",
+    "cuff_loose": "measure",
+    "position": "measure",
+    "no_number": "measure",
+    "strip": "measure",
+    "control_solution": "measure",
+    "ketone_strip": "measure",
+    "again": "measure",
+    "undecodable": "type_in",
+    "put_aside": "measure",
+    "vanished": "measure",
+    "not_seen": "measure",
+}
+PC_SITUATIONS = ("pc_missing", "pc_trouble", "pc_stuck")
+# What looking again will not mend: the display's figures are typed in meanwhile.
+STUCK_LIGHTS = ("disk_full", "chain_broken", "revoked")
+# A meter that waits to be paired is told of by itself, where that meter is needed.
+SILENT_LIGHTS = ("ok", "pair_again")
+REMARKS = ("old_memory", "battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known while a step waits for its reading. `asked_s`: seconds since the patient was asked, or None. The
+    `..._since` facts count from then.
+    """
+
+    kind: str
+    light: str
+    step_state: str
+    advice: str | None = None
+    is_urgent: bool = False
+    asked_s: float | None = None
+    has_meter: bool = True
+    enrolment: str | None = None
+    enrolment_code: str | None = None
+    seen_since: bool = False
+    undecodable_since: bool = False
+    put_aside_since: bool = False
+    is_demo: bool = False
+
+
+def situation(facts: Facts) -> str | None:
+    """Return the one situation that the screen speaks of, the worst first, or None while all goes well."""
+    if facts.is_urgent:
+        return "urgent"
+    return _pairing(facts) or _branch_pc(facts.light) or _reading(facts) or _waiting(facts)
+
+
+def _pairing(facts: Facts) -> str | None:
+    if not facts.has_meter:
+        return "no_meter"
+    if facts.enrolment == "passkey_needed":
+        return "passkey_needed"
+    # A meter that has not shown itself yet may well do so when it is used.
+    if facts.enrolment == "failed" and facts.enrolment_code != "not_seen":
+        return "lost_bond" if facts.enrolment_code == "bond_lost" else "not_paired"
+    return None
+
+
+def _branch_pc(light: str) -> str | None:
+    if light in SILENT_LIGHTS:
+        return None
+    if light == "absent":
+        return "pc_missing"
+    return "pc_stuck" if light in STUCK_LIGHTS else "pc_trouble"
+
+
+def _reading(facts: Facts) -> str | None:
+    """Return what the last try asks for; once the patient was asked anew it is over."""
+    if facts.step_state != "repeat":
+        return None
+    return facts.advice if facts.advice in DEEDS else "again"
+
+
+def _waiting(facts: Facts) -> str | None:
+    """Return what went wrong since the patient was asked: a packet came and was of no use, or none came in time."""
+    if facts.step_state != "asked" or facts.asked_s is None:
+        return None
+    if facts.undecodable_since:
+        return "undecodable"
+    if facts.put_aside_since:
+        return "put_aside"
+    if facts.asked_s < patience_s(facts.kind, is_demo=facts.is_demo):
+        return None
+    if facts.seen_since:
+        return "vanished"
+    return "not_paired" if facts.enrolment == "failed" else "not_seen"
+
+
+def patience_s(kind: str, *, is_demo: bool) -> int:
+    """Return how long a meter may be silent before the screen speaks."""
+    return NOT_SEEN_AFTER_DEMO_S if is_demo else NOT_SEEN_AFTER_S[kind]
+
+
+def remarks(of_meters: Sequence[str], *, old_memory: bool) -> list[str]:
+    """Return the one-line remarks, each once, in the order of REMARKS."""
+    found = {*of_meters, *(("old_memory",) if old_memory else ())}
+    return [code for code in REMARKS if code in found]

@@ -1,0 +1,200 @@
+"""The visit's page while measuring: the clerk sees what is wrong and the one thing to do, and never a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from telemed.bootstrap import Application
+from telemed.branches.models import Gateway, GatewayOrder, Meter
+from telemed.checkup import service
+from telemed.services import Services
+from tests import cast
+from tests.conftest import Clock
+from tests.make import meter_of
+from tests.readings.sender import Sender
+
+CALM = {"symptoms": [], "fasting": True, "arm": "left", "cuff": "medium"}
+GLUCOSE = meter_of(cast.OZERKI, "glucose")
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+
+
+@pytest.fixture
+def sender(application: Application) -> Sender:
+    return Sender(application)
+
+
+@pytest.fixture
+def anna(sign_in: SignIn) -> FlaskClient:
+    return sign_in(cast.ANNA)
+
+
+@pytest.fixture
+def visit(services: Services, sender: Sender, clock: Clock) -> UUID:
+    """Maria's visit: the questions are answered, the branch PC and its meters are well, glucose comes first."""
+    visit_id = service.open_visit(services, cast.ANNA.who, cast.MARIA.id, cast.OZERKI, "document")
+    service.answer_questions(services, cast.ANNA.who, visit_id, CALM)
+    clock.forward(seconds=5)
+    branch_pc(services, status="ok", last_seen_at=clock())
+    return visit_id
+
+
+def branch_pc(services: Services, **facts: Any) -> None:
+    with services.db.write() as tx:
+        for name, value in facts.items():
+            setattr(tx.query(Gateway).one(), name, value)
+
+
+def meter(services: Services, **facts: Any) -> None:
+    with services.db.write() as tx:
+        for name, value in facts.items():
+            setattr(tx.get_one(Meter, GLUCOSE), name, value)
+
+
+def orders(services: Services) -> list[str]:
+    with services.db.read() as tx:
+        return [order.kind for order in tx.query(GatewayOrder).order_by(GatewayOrder.no)]
+
+
+def page(anna: FlaskClient, visit: UUID) -> str:
+    return anna.get(f"/counter/visits/{visit}").text
+
+
+def situation(text: str) -> str | None:
+    found = re.search(r'data-situation="(\w+)"', text)
+    return found.group(1) if found else None
+
+
+def remarks(text: str) -> list[str]:
+    return re.findall(r'data-remark="(\w+)"', text)
+
+
+def test_when_all_is_well_the_page_asks_to_measure_and_nothing_else(anna: FlaskClient, visit: UUID) -> None:
+    text = page(anna, visit)
+
+    assert (situation(text), remarks(text)) == (None, [])
+    assert "Measure with the meter" in text
+
+
+def test_a_meter_that_stays_silent_is_told_of_and_the_page_looks_again_by_itself(
+    anna: FlaskClient, services: Services, visit: UUID, clock: Clock
+) -> None:
+    service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
+    text = page(anna, visit)
+    assert situation(text) is None
+    after_s = int(re.findall(r'data-renew-after="(\d+)"', text)[0])
+    clock.forward(seconds=after_s)
+    branch_pc(services, last_seen_at=clock())
+    text = page(anna, visit)
+
+    assert situation(text) == "not_seen"
+    assert "Switch it on within a metre" in text
+
+
+def test_a_meter_heard_without_its_reading_vanished(
+    anna: FlaskClient, services: Services, visit: UUID, clock: Clock
+) -> None:
+    service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
+    clock.forward(seconds=20)
+    meter(services, last_seen_at=clock())
+    branch_pc(services, last_seen_at=clock())
+
+    assert situation(page(anna, visit)) == "vanished"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "sentence"),
+    [
+        ("no_radio", "pc_trouble", "Check the Bluetooth adapter"),
+        ("clock_wrong", "pc_trouble", "Set the time on the branch PC"),
+        ("disk_full", "pc_stuck", "Copy the figures from the meter&#39;s display"),
+    ],
+)
+def test_the_trouble_of_the_branch_pc_is_said_with_what_to_do(
+    anna: FlaskClient, services: Services, visit: UUID, status: str, expected: str, sentence: str
+) -> None:
+    branch_pc(services, status=status)
+    text = page(anna, visit)
+
+    assert situation(text) == expected
+    assert sentence in text
+
+
+def test_a_silent_branch_pc_is_told_of(anna: FlaskClient, services: Services, visit: UUID, clock: Clock) -> None:
+    clock.forward(seconds=120)
+    text = page(anna, visit)
+
+    assert situation(text) == "pc_trouble"
+    assert "No measurement is lost" in text
+
+
+def test_a_lost_pairing_is_mended_from_the_visit_and_the_clerk_stays_there(
+    anna: FlaskClient, services: Services, visit: UUID
+) -> None:
+    meter(services, enrolment="failed", enrolment_code="bond_lost")
+    assert situation(page(anna, visit)) == "lost_bond"
+    answer = anna.post(f"/branch/meters/{GLUCOSE}/pair", data={"visit": str(visit)})
+
+    assert answer.location == f"/counter/visits/{visit}"
+    assert orders(services)[-1] == "enrol_meter"
+    assert situation(page(anna, visit)) is None, "the gateway looks for the meter"
+
+
+def test_the_digits_of_a_meter_are_typed_in_the_visit(anna: FlaskClient, services: Services, visit: UUID) -> None:
+    meter(services, enrolment="passkey_needed")
+    text = page(anna, visit)
+    assert (situation(text), "The six digits on the meter" in text) == ("passkey_needed", True)
+    answer = anna.post(f"/branch/meters/{GLUCOSE}/passkey", data={"passkey": "123456", "visit": str(visit)})
+
+    assert answer.location == f"/counter/visits/{visit}"
+    assert orders(services)[-1] == "passkey"
+
+
+def test_a_branch_without_the_meter_sends_the_clerk_to_its_page(
+    anna: FlaskClient, services: Services, visit: UUID, clock: Clock
+) -> None:
+    anna.post(f"/branch/meters/{GLUCOSE}/forget")
+    assert orders(services)[-1] == "forget_meter"
+    text = page(anna, visit)
+
+    assert situation(text) == "no_meter"
+    assert 'href="/branch"' in text
+
+
+def test_weak_battery_old_strips_calibration_and_clock_are_remarked_without_stopping_anybody(
+    anna: FlaskClient, services: Services, visit: UUID, clock: Clock
+) -> None:
+    yesterday = clock().date() - timedelta(days=1)
+    meter(services, battery_pct=10, strips_expire_on=yesterday, calibration_due_on=yesterday, drift_s=-3600)
+    text = page(anna, visit)
+
+    assert situation(text) is None
+    assert remarks(text) == ["battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong"]
+
+
+def test_a_reading_put_aside_is_no_mystery(
+    anna: FlaskClient, services: Services, sender: Sender, visit: UUID, clock: Clock
+) -> None:
+    service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
+    clock.forward(seconds=1)
+    sender.reading(None, **sender.glucose(7.9))
+    assert sender.post().status_code == 200
+    branch_pc(services, last_seen_at=clock())
+    text = page(anna, visit)
+
+    assert situation(text) == "put_aside"
+    assert not {"7.9", "7,9"} & set(re.findall(r"\d+[.,]\d", text)), "no value"
+
+
+def test_in_the_clerks_language(sign_in: SignIn, services: Services, visit: UUID) -> None:
+    anna = sign_in(cast.ANNA)
+    anna.set_cookie("lang", "be")
+    branch_pc(services, status="disk_full")
+
+    assert "Перапішыце лічбы з экрана прыбора" in page(anna, visit)
