@@ -283,11 +283,14 @@ class Collector:
         memory = Memory(link, inbox, self._patience.answer_s)
         await memory.listen()
         if quirk_of(full_name(identity.manufacturer, identity.model), identity.firmware).reversed_numbering:
-            await memory.fetch_all()
+            if await memory.fetch_all():
+                self.journal.note_whole(inbox.connection_id)
             return
         counted = self.journal.setting(_counted(meter))
         known = Known(meter.high_water, int(counted) if counted else None)
-        found = await memory.fetch_new(known)
+        found, is_whole = await memory.fetch_new(known)
+        if is_whole:
+            self.journal.note_whole(inbox.connection_id)
         if found.mark != known.mark:
             self.meters.note_high_water(meter.enrolment_id, found.mark)
         if found.count is not None and found.count != known.count:

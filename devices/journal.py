@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_MS = 3000  # a gateway that is just stopping may still hold the file
 CHECKPOINT_PAGES = 1000
 CLOCK_NOISE_S = 5  # two looks at a clock that nobody set may differ by so much
@@ -30,7 +30,8 @@ SCHEMA = """
 create table setting (name text primary key, value text not null) without rowid;
 create table connection (
     connection_id text primary key, enrolment_id text not null, opened_at text not null, ended_at text,
-    offset_s integer, manufacturer text, model text, serial text, firmware text, no integer
+    offset_s integer, manufacturer text, model text, serial text, firmware text, no integer,
+    is_whole integer not null default 0
 ) without rowid;
 create table packet (
     no integer primary key autoincrement, connection_id text not null references connection, ordinal integer not null,
@@ -58,7 +59,10 @@ create table meter (
 """
 
 # What brings a journal of an older gateway to the next version.
-STEPS = {1: "alter table connection add column no integer"}
+STEPS = {
+    1: "alter table connection add column no integer",
+    2: "alter table connection add column is_whole integer not null default 0",
+}
 
 
 class JournalError(Exception):
@@ -228,6 +232,11 @@ class Journal:
         with self.transaction() as db:
             db.execute("update connection set ended_at = ? where connection_id = ?", (ended_at, connection_id))
 
+    def note_whole(self, connection_id: str) -> None:
+        """Note that over this connection the meter gave all it had: what comes later was measured later."""
+        with self.transaction() as db:
+            db.execute("update connection set is_whole = 1 where connection_id = ?", (connection_id,))
+
     def connection(self, connection_id: str) -> Connection:
         """Return the connection that a packet came over."""
         names = ", ".join(Connection.__annotations__)
@@ -238,14 +247,18 @@ class Journal:
 
     def clocks_before(self, connection: Connection, since: str) -> list[tuple[int, str, str]]:
         """Return how far this meter's clock was off at earlier connections that found it otherwise than now, newest
-        first: the offset, when it was seen, and until when it may have been so, as the next connection found.
+        first: the offset, when it was seen, and until when it may have been so, as the next connection found. A clock
+        that was over before the meter gave all it had has stamped nothing new.
         """
         # By number, not by time: this computer's clock may have been set in between.
         found = self.rows(
             "select offset_s, opened_at, until from"
             " (select no, offset_s, opened_at, lead(opened_at) over (order by no) as until"
             " from connection where enrolment_id = ?1 and offset_s is not null and opened_at >= ?2"
-            " and no <= (select no from connection where connection_id = ?3))"
+            " and no <= (select no from connection where connection_id = ?3)"
+            " and no >= (select coalesce(max(earlier.no), 0) from connection earlier, connection this"
+            " where this.connection_id = ?3 and earlier.enrolment_id = ?1 and earlier.no < this.no"
+            " and earlier.is_whole))"
             " where until is not null and abs(offset_s - ?4) > ?5 order by no desc",
             connection.enrolment_id, since, connection.connection_id, connection.offset_s or 0, CLOCK_NOISE_S,
         )  # fmt: skip

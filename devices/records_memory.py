@@ -16,6 +16,7 @@ from devices.transport import Busy, Link, RadioError
 log = logging.getLogger(__name__)
 
 GLUCOSE_CONTEXT, ACCESS = "2a34", "2a52"
+WHOLE = (record_access.SUCCESS, record_access.NO_RECORDS)
 SHORT_ANSWER_S = 5.0  # for what needs no search of the memory
 
 
@@ -42,12 +43,13 @@ class Memory:
             await self._link.subscribe(GLUCOSE_CONTEXT, self._inbox.keep(GLUCOSE_CONTEXT))
         await self._link.subscribe(ACCESS, self._inbox.take_answer)
 
-    async def fetch_all(self) -> None:
-        """Take every record. Raises RadioError, JournalError."""
-        await self._report(record_access.report_all())
+    async def fetch_all(self) -> bool:
+        """Take every record; tell whether the meter said that these were all. Raises RadioError, JournalError."""
+        return await self._report(record_access.report_all()) in WHOLE
 
-    async def fetch_new(self, known: Known) -> Known:
-        """Take the records that are not here yet and return what is known now. Raises RadioError, JournalError.
+    async def fetch_new(self, known: Known) -> tuple[Known, bool]:
+        """Take the records that are not here yet; return what is known now and whether the meter said that these were
+        all. Raises RadioError, JournalError.
 
         The mark moves only on the meter's own word that these were all, with every record on the disk.
         """
@@ -64,8 +66,7 @@ class Memory:
                 code = await self._report(record_access.report_all())
         if code == record_access.SUCCESS and self._inbox.numbers:
             mark = max(self._inbox.numbers)
-        is_whole = code in (record_access.SUCCESS, record_access.NO_RECORDS)
-        return Known(mark, count) if is_whole else known
+        return (Known(mark, count), True) if code in WHOLE else (known, False)
 
     async def count(self) -> int | None:
         """Return how many records there are, or None when the meter does not tell."""

@@ -11,7 +11,7 @@ from telemed.desks import rules
 from telemed.readings import service_quarantine
 from telemed.web.guard import services, who
 
-RENEW_S = 20
+RENEW_S, RENEW_WAITING_S = 20, 5  # the second while a reading is awaited
 
 
 @dataclass(frozen=True)
@@ -89,4 +89,4 @@ def _renew_s(facts: rules.Facts) -> int:
     if facts.asked_s is None:
         return RENEW_S
     left = rules.patience_s(facts.kind, is_demo=facts.is_demo) - facts.asked_s
-    return max(1, min(RENEW_S, int(left) + 1)) if left > 0 else RENEW_S
+    return max(1, min(RENEW_WAITING_S, int(left) + 1)) if left > 0 else RENEW_S

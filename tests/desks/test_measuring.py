@@ -88,10 +88,11 @@ def test_a_meter_that_stays_silent_is_told_of_and_the_page_looks_again_by_itself
     service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
     text = page(anna, visit)
     assert situation(text) is None
-    after_s = int(re.findall(r'data-renew-after="(\d+)"', text)[0])
-    clock.forward(seconds=after_s)
-    branch_pc(services, last_seen_at=clock())
-    text = page(anna, visit)
+    for _ in range(4):  # the page's looks
+        clock.forward(seconds=int(re.findall(r'data-renew-after="(\d+)"', text)[0]))
+        branch_pc(services, last_seen_at=clock())
+        if situation(text := page(anna, visit)):
+            break
 
     assert situation(text) == "not_seen"
     assert "Switch it on within a metre" in text

@@ -133,7 +133,8 @@ def test_a_journal_of_an_older_gateway_is_taken_over(tmp_path: Path) -> None:
     old = Journal(path)
     old.open_connection(Connection("c", "meter", AT))
     old.keep_packet("c", 1, "2a35", b"\x01", AT, None)
-    old.db.execute("alter table connection drop column no")
+    for column in ("no", "is_whole"):
+        old.db.execute(f"alter table connection drop column {column}")
     old.db.pragma("user_version", 1)
     old.close()
 

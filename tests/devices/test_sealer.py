@@ -189,3 +189,23 @@ def test_a_packet_left_over_when_the_link_broke_is_placed_by_the_clock_that_stam
         (wire.iso(NOW - timedelta(seconds=30)), behind_s, ["clock_drift"]),
         (wire.iso(NOW + timedelta(seconds=91)), 1, []),
     ]
+
+
+@pytest.mark.parametrize(("is_whole", "expected"), [(True, "visit"), (False, None)])
+def test_a_record_newer_than_all_the_meter_had_is_stamped_by_the_clock_found_then(
+    bench: Bench, is_whole: bool, expected: str | None
+) -> None:
+    """The clock went wrong before the connection "d". Only when "d" emptied the meter, nothing is left of before."""
+    behind_s = 3 * 3600
+    for name, minutes, offset_s in (("c", -60, 0), ("d", -30, behind_s)):
+        moment = wire.iso(NOW + timedelta(minutes=minutes))
+        bench.journal.open_connection(Connection(name, "meter", moment, None, offset_s))
+    if is_whole:
+        bench.journal.note_whole("d")
+    moment = wire.iso(NOW + timedelta(seconds=30))
+    bench.journal.open_connection(Connection("e", "meter", moment, None, behind_s))
+    record = Glucose(8, 6.1, (NOW + timedelta(seconds=20 - behind_s)).replace(tzinfo=None))
+    bench.journal.keep_packet("e", 1, "2a18", record.measurement(), moment, "visit")
+    bench.sealer.seal_new()
+
+    assert [item.visit_id for item in bench.outbox.next_batch() if item.kind == wire.READING] == [expected]
