@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from bench.figure import Figure, against
 from tests.line import CLEAN, CUT, LINES, SITES, LineEmulator, NoLine, Shape
-from tests.village import SAMPLE, Village, open_village, samples_until, until
+from tests.village import CHECK, SAMPLE, Village, open_village, samples_until, until
 
 SETUP_GOALS_MS = {"clean": 1000, "400k-300ms-5": 3000, "256k-600ms-10": 5000}
 CONCEALED_GOALS_PCT = {"clean": None, "400k-300ms-5": 2, "64k-300ms-2": 3, "40k-600ms-5": None}
@@ -145,15 +145,3 @@ def _checks(village: Village) -> Iterator[Figure]:
     village.close_pages()
     yield against("line_check_error_rate", "%", max(rates), 15, "worst way, from 256 kbit/s and up to 5 %: within 15 %")
     yield against("line_check_error_loss", "points", max(losses), 3, "the same lines: within 3 points")
-
-
-CHECK = """async () => {
-  const { checkLine } = await import("/static/js/lib/line-check.js");
-  const { post, newId } = await import("/static/js/lib/api.js");
-  const check_id = newId();
-  try {
-    return await checkLine({ answer: async (sdp) => (await post("/api/v1/line-checks", { check_id, sdp })).sdp });
-  } catch (error) {
-    return { failed: error.message };
-  }
-}"""

@@ -70,6 +70,10 @@ FIGURES = """async () => {
   found.credentials = /a=ice-ufrag:(\\S+)/.exec(connection.currentLocalDescription?.sdp ?? "")?.[1] ?? null;
   return found;
 }"""
+CHECK = """async () => {
+  const { checkLine } = await import("/static/js/lib/line-check.js");
+  return checkLine().catch((error) => ({ failed: error.message }));
+}"""
 SAMPLE = f"""() => {{
   const look = {FIGURES};
   window.samples = [];

@@ -18,6 +18,9 @@ from telemed.web.body import Body, read_json
 from telemed.web.guard import guard, services, who
 from telemed.web.idempotency import once
 
+PAD_MOST = 8000
+RTT_MOST_MS, RATE_MOST_KBIT_S = 60_000, 10_000_000
+
 api = Blueprint("consultation_api", __name__)
 
 
@@ -54,6 +57,28 @@ class LineCheckBody(Body):
 
 class LineCheckAnswer(Body):
     sdp: str
+
+
+class LineReportBody(Body):
+    """What the page saw. `is_rough` when no media came through and only the way of the pages was measured."""
+
+    is_rough: bool = False
+    rtt_ms: float | None = Field(None, ge=0, le=RTT_MOST_MS)
+    up_kbit_s: float | None = Field(None, ge=0, le=RATE_MOST_KBIT_S)
+    down_kbit_s: float | None = Field(None, ge=0, le=RATE_MOST_KBIT_S)
+    loss_down_pct: float | None = Field(None, ge=0, le=100)
+
+    def figures(self) -> dict[str, float | None]:
+        """Return the figures alone."""
+        return self.model_dump(exclude={"is_rough"})
+
+
+class LineReportAnswer(Body):
+    result: dict[str, Any]
+
+
+class PadBody(Body):
+    pad: str = Field(min_length=1, max_length=PAD_MOST)
 
 
 @api.post("/api/v1/consultations/<uuid:case_id>/note")
@@ -123,15 +148,27 @@ def offer_line_check() -> ResponseReturnValue:
     return jsonify({"sdp": _media().answer_line_check(str(body.check_id), body.sdp)})
 
 
+@api.post("/api/v1/line-checks/<uuid:check_id>/report")
+@guard("line.check", body=LineReportBody, answer=LineReportAnswer)
+def report_line_check(check_id: UUID) -> ResponseReturnValue:
+    """Finish a line check with what the page saw; answer the result. A clerk's result is kept for the branch."""
+    body = read_json(LineReportBody)
+    media = None if body.is_rough else _media()
+    return jsonify({"result": service_call.finish_line_check(services(), who(), media, str(check_id), body.figures())})
+
+
+@api.post("/api/v1/line-checks/pad")
+@guard("line.check", body=PadBody, answer=PadBody)
+def return_pad() -> ResponseReturnValue:
+    """Give back what came, so that a page learns what its line carries when no media come through."""
+    return jsonify({"pad": read_json(PadBody).pad})
+
+
 @api.get("/api/v1/line-checks/<uuid:check_id>")
 @guard("line.check")
 def line_check_result(check_id: UUID) -> ResponseReturnValue:
-    """Give the result, or null while it is being measured. A clerk's result is kept for the branch."""
-    result = _media().line_check_result(str(check_id))
-    branch_id = who().branch_id
-    if result is not None and branch_id is not None and who().role == "clerk":
-        service_call.record_line_check(services(), who(), branch_id, result)
-    return jsonify({"result": result})
+    """Give the result again, or null while it is being measured."""
+    return jsonify({"result": _media().line_check_result(str(check_id))})
 
 
 def _media() -> MediaClient:

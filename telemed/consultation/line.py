@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
+from typing import Any
 
 
 class LineClass(StrEnum):
@@ -72,6 +73,28 @@ def line_class(line: Line) -> LineClass:
     if rate < GOOD_KBIT_S or loss is None or loss >= GOOD_LOSS_PCT or line.rtt_ms is None:
         return LineClass.FAIR
     return LineClass.GOOD
+
+
+def judged(line: Line) -> dict[str, Any]:
+    """Return the figures of a check in whole numbers, with the class."""
+    return {
+        "rtt_ms": _whole(line.rtt_ms), "up_kbit_s": _whole(line.up_kbit_s), "down_kbit_s": _whole(line.down_kbit_s),
+        "loss_up_pct": line.loss_up_pct, "loss_down_pct": line.loss_down_pct, "line_class": str(line_class(line)),
+    }  # fmt: skip
+
+
+def judged_roughly(rtt_ms: float | None, up_kbit_s: float | None, down_kbit_s: float | None) -> dict[str, Any]:
+    """Return the same for a line of which only the way of the pages is known, because no media came through. It is
+    never taken for better than thin: its loss is unknown, and what stopped the check may stop a call.
+    """
+    found = judged(Line(rtt_ms, up_kbit_s, down_kbit_s, None, None))
+    if found["line_class"] in (LineClass.GOOD, LineClass.FAIR):
+        found["line_class"] = str(LineClass.THIN)
+    return {**found, "took_ms": None, "is_rough": True}
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def worse_rate(line: Line) -> float | None:
@@ -160,8 +183,11 @@ def _while_off(
 
 HEADERS_BYTES = 68  # IP, UDP, DTLS and SCTP around each message
 SHORTEST_GAP_S = 1e-4
-PAIR_QUANTILE = 0.85
-RUN, RUN_QUANTILE, RUNS_NEEDED = 4, 0.75, 3
+TRAIN_LEAST = 4
+PAIR_QUANTILE = 0.75
+RUN_QUANTILE = 0.75
+RUN, RUNS_NEEDED = 4, 12  # of few runs too many are those where the sender paused after a loss
+BATCH_S = 1e-3  # two messages closer than this were taken from the socket in one go; it says nothing about the line
 
 
 @dataclass(frozen=True)
@@ -180,39 +206,33 @@ def rate_of_runs(trains: Iterable[Sequence[Arrival]]) -> float | None:
     of 512 kbit/s pairs have said 2,900. A run spans such a batch.
     """
     ordered = [sorted(train, key=lambda one: one.at_s) for train in trains]
-    runs = [train[at : at + RUN] for train in ordered for at in range(len(train) - RUN + 1)]
-    whole = [run for run in runs if all(after.index == before.index + 1 for before, after in pairwise(run))]
-    if len(whole) < RUNS_NEEDED:
-        return rate_of_pairs(ordered)
-    rates = sorted(rate for run in whole if (rate := _train(run)) is not None)
-    return rates[int(len(rates) * RUN_QUANTILE)]
+    rates = sorted(_rate(run) for run in _in_a_row(ordered, RUN))
+    return rates[int(len(rates) * RUN_QUANTILE)] if len(rates) >= RUNS_NEEDED else rate_of_pairs(ordered)
 
 
 def rate_of_pairs(trains: Iterable[Sequence[Arrival]]) -> float | None:
     """Return kbit/s from gaps between neighbours. A high quantile, because the sender's own window only slows it."""
-    rates = sorted(rate for train in trains for rate in _pairs(sorted(train, key=lambda one: one.at_s)))
-    return rates[min(len(rates) - 1, int(len(rates) * PAIR_QUANTILE))] if rates else None
+    ordered = [sorted(train, key=lambda one: one.at_s) for train in trains]
+    pairs = [pair for pair in _in_a_row(ordered, 2) if pair[1].at_s - pair[0].at_s >= BATCH_S]
+    rates = sorted(_rate(pair) for pair in pairs)
+    return rates[int(len(rates) * PAIR_QUANTILE)] if rates else None
 
 
-def _pairs(train: Sequence[Arrival]) -> Iterable[float]:
-    for before, after in pairwise(train):
-        if after.index == before.index + 1:
-            gap_s = max(after.at_s - before.at_s, SHORTEST_GAP_S)
-            yield (after.size_bytes + HEADERS_BYTES) * 8 / gap_s / 1000
+def _in_a_row(trains: Iterable[Sequence[Arrival]], length: int) -> list[Sequence[Arrival]]:
+    """Return each stretch of `length` messages of which none is missing."""
+    runs = [train[at : at + length] for train in trains for at in range(len(train) - length + 1)]
+    return [run for run in runs if all(after.index == before.index + 1 for before, after in pairwise(run))]
+
+
+def _rate(run: Sequence[Arrival]) -> float:
+    gap_s = max(run[-1].at_s - run[0].at_s, SHORTEST_GAP_S)
+    return sum(one.size_bytes + HEADERS_BYTES for one in run[1:]) * 8 / gap_s / 1000
 
 
 def rate_of_trains(trains: Iterable[Sequence[Arrival]]) -> float | None:
     """Return the median kbit/s of whole trains. For a receiver that reads messages in batches, where pairs lie."""
-    rates = sorted(rate for train in trains if (rate := _train(train)) is not None)
+    rates = sorted(_rate(sorted(train, key=lambda one: one.at_s)) for train in trains if len(train) >= TRAIN_LEAST)
     return rates[len(rates) // 2] if rates else None
-
-
-def _train(train: Sequence[Arrival]) -> float | None:
-    if len(train) < 4:
-        return None
-    in_time = sorted(train, key=lambda one: one.at_s)
-    gap_s = max(in_time[-1].at_s - in_time[0].at_s, SHORTEST_GAP_S)
-    return sum(one.size_bytes + HEADERS_BYTES for one in in_time[1:]) * 8 / gap_s / 1000
 
 
 def loss_pct(received: int, lost: int) -> float | None:

@@ -59,6 +59,15 @@ class Checks:
         """Return a check in progress or a finished one, else None."""
         return self.open.get(check_id) or self.closed.get(check_id)
 
+    async def report(self, check_id: str, figures: dict[str, object]) -> dict[str, object]:
+        """Return the result of a check with the page's figures. Raises LookupError when there is none to finish,
+        ValueError when no connection came about.
+        """
+        check = self.find(check_id)
+        if check is None or check.state == "failed":
+            raise LookupError(check_id)
+        return await check.report(figures)
+
     async def end(self, check_id: str) -> bool:
         """Close a check and keep what it found. False when there is none."""
         check = self.open.pop(check_id, None)
@@ -85,8 +94,6 @@ class Checks:
         deadline = time.monotonic() + self.lives_s
         while time.monotonic() < deadline and check.state == "measuring" and not _is_gone(check):
             await asyncio.sleep(0.25)
-        if check.state == "done":
-            await asyncio.sleep(1)  # the result is still on its way to the page
         await self.end(check_id)
 
 
@@ -110,6 +117,7 @@ def control(checks: Checks, secret: str) -> web.Application:
 
     app = web.Application(middlewares=[only_the_server], client_max_size=BODY_MOST_BYTES)
     app.router.add_post("/line-check/offer", lambda request: _offer(checks, request))
+    app.router.add_post("/line-check/{id}/report", lambda request: _report(checks, request))
     app.router.add_get("/line-check/{id}", lambda request: _result(checks, request))
     app.router.add_delete("/line-check/{id}", lambda request: _delete(checks, request))
     app.router.add_get("/healthz", lambda _request: _say({"ok": True}))
@@ -128,6 +136,18 @@ async def _offer(checks: Checks, request: web.Request) -> web.Response:
         return _error(503, "media_busy")
     except (ValueError, KeyError, TypeError):
         return _error(422, "offer_invalid")
+
+
+async def _report(checks: Checks, request: web.Request) -> web.Response:
+    try:
+        body = await request.json()
+        if not isinstance(body, dict):
+            raise ValueError("report_invalid")
+        return web.json_response({"result": await checks.report(request.match_info["id"], body)})
+    except LookupError:
+        return _error(404, "not_found")
+    except ValueError:
+        return _error(409, "line_check_failed")
 
 
 async def _result(checks: Checks, request: web.Request) -> web.Response:

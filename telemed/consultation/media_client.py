@@ -30,6 +30,16 @@ class MediaClient:
             raise Invalid("offer_invalid", {"sdp": "offer_invalid"})
         return str(self._document(answer)["sdp"])
 
+    def report_line_check(self, check_id: str, figures: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of a check, now that the page has told what it saw. Raises NotFound when no connection came
+        about, Unavailable when the media process is away.
+        """
+        answer = self._ask("POST", f"/line-check/{quote(check_id, safe='')}/report", json=figures)
+        if answer.status_code in (404, 409):
+            raise NotFound("line_check_failed")
+        result: dict[str, Any] = self._document(answer)["result"]
+        return result
+
     def line_check_result(self, check_id: str) -> dict[str, Any] | None:
         """Return what was measured, or None while it is being measured. Raises NotFound when nothing will come."""
         answer = self._ask("GET", f"/line-check/{quote(check_id, safe='')}")

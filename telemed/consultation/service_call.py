@@ -15,6 +15,8 @@ from telemed.booking.models import Doctor
 from telemed.branches import service as branches
 from telemed.consultation import rules
 from telemed.consultation.events import CallStarted, MessageWritten, PhoneAsked
+from telemed.consultation.line import judged_roughly
+from telemed.consultation.media_client import MediaClient
 from telemed.consultation.media_plane import MediaPlane
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
 from telemed.consultation.relations import find_subject, subject_of
@@ -165,6 +167,21 @@ def plane_of(services: Services) -> MediaPlane:
     """Return the media plane of this deployment."""
     plane: MediaPlane = services.outside["media_plane"]
     return plane
+
+
+def finish_line_check(
+    services: Services, who: Principal, media: MediaClient | None, check_id: str, figures: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the result of a line check; a clerk's is kept for the branch. Without `media` the page could only measure
+    roughly. Raises NotFound when the media process saw no connection.
+    """
+    if media is None:
+        result = judged_roughly(figures["rtt_ms"], figures["up_kbit_s"], figures["down_kbit_s"])
+    else:
+        result = {**media.report_line_check(check_id, figures), "is_rough": False}
+    if who.role == "clerk" and who.branch_id is not None:
+        record_line_check(services, who, who.branch_id, result)
+    return result
 
 
 def record_line_check(services: Services, who: Principal, branch_id: UUID, result: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 from tests.coturn import SECRET, NoCoturn, coturn
 from tests.line import CLEAN, CUT, LINES
-from tests.village import FIGURES, Village, until, until_more
+from tests.village import CHECK, FIGURES, Village, until, until_more
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("calls")]
 PENDING = "document.querySelector('[data-call]').callPeer.connection.signalingState"
@@ -104,6 +104,25 @@ def test_a_call_goes_through_coturn_and_hides_both_addresses(quiet_village: Vill
     assert lines.address("doctor") not in seen[0]
     assert lines.address("corner") not in seen[1]
     assert all(lines.hub in text for text in seen)
+
+
+@pytest.mark.parametrize("line", ["256k-600ms-10", "64k-300ms-2"])
+def test_a_check_of_a_bad_line_ends_with_a_class(quiet_village: Village, line: str) -> None:
+    """Every second one failed here: its result waited in the line behind the trains until the server had closed."""
+    page = quiet_village.page("corner")
+    quiet_village.lines.set("corner", LINES[line])
+
+    assert page.evaluate(CHECK)["line_class"] in ("fair", "thin", "voice_photos", "telephone")
+
+
+def test_where_no_media_come_through_the_pages_tell_the_class(quiet_village: Village) -> None:
+    page = quiet_village.page("corner")
+    page.evaluate("() => { RTCPeerConnection.prototype.setRemoteDescription = () => new Promise(() => {}); }")
+
+    result = page.evaluate(CHECK)
+
+    assert (result["is_rough"], result["line_class"], result["loss_up_pct"]) == (True, "thin", None)
+    assert result["up_kbit_s"] > 1000
 
 
 def restart(village: Village, **changed: str) -> None:

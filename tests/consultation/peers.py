@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fractions
-import json
 import struct
 import time
 from collections import defaultdict
@@ -24,11 +23,12 @@ from aiortc.sdp import candidate_from_sdp
 from av import VideoFrame
 
 from telemed.consultation.line import Arrival, loss_pct, rate_of_trains
-from telemed.consultation.media_check import PING, PONG, TRAIN
+from telemed.consultation.media_check import ORDER, PING, PONG, PROBE, TRAIN
 
 Send = Callable[[str, dict[str, Any]], Awaitable[None]]
 SMALL = (160, 120)
 FPS = 10
+SIZE_BYTES = 1100
 
 
 class Camera(MediaStreamTrack):
@@ -180,39 +180,35 @@ class LineCheckPeer:
     def __init__(self, *, trains: int = 3, length: int = 10, pings: int = 10) -> None:
         self.trains, self.length, self.pings = trains, length, pings
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._control = self.connection.createDataChannel("control")
-        self._probe = self.connection.createDataChannel("probe", ordered=False, maxRetransmits=0)
+        self._probe = self.connection.createDataChannel("probe", **PROBE)
         self._rtts_s: list[float] = []
         self._down: dict[int, list[Arrival]] = defaultdict(list)
-        self._result: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._sink = MediaBlackhole()
         self.connection.addTrack(AudioStreamTrack())
         self.connection.on("track", self._sink.addTrack)
         self._probe.on("message", self._arrive)
-        self._control.on("message", self._hear)
 
     async def offer(self) -> str:
         """Return the offer for the media process."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return str(self.connection.localDescription.sdp)
 
-    async def measure(self, answer: str) -> dict[str, Any]:
-        """Measure and return the media process's result."""
+    async def measure(self, answer: str) -> dict[str, float | None]:
+        """Measure and return what to report."""
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
         await self._sink.start()
-        await asyncio.gather(_opened(self._control), _opened(self._probe))
+        await _opened(self._probe)
         for _ in range(self.pings):
             self._probe.send(bytes([PING]) + struct.pack(">d", time.perf_counter()) + bytes(51))
             await asyncio.sleep(0.045)
         for number in range(self.trains):
-            self._control.send(json.dumps({"op": "train", "number": number, "length": self.length}))
+            self._probe.send(struct.pack(">BBBH", ORDER, number, self.length, SIZE_BYTES))
             await asyncio.sleep(0.2)
             self.connection.sctp._cwnd = 30_000
             for index in range(self.length):
-                self._probe.send(bytes([TRAIN, number, index]) + bytes(1097))
+                self._probe.send(bytes([TRAIN, number, index]) + bytes(SIZE_BYTES - 3))
             await asyncio.sleep(0.2)
-        self._control.send(json.dumps({"op": "report", **await self._report()}))
-        return await asyncio.wait_for(self._result, 5)
+        return await self._report()
 
     async def close(self) -> None:
         await self._sink.stop()
@@ -236,11 +232,6 @@ class LineCheckPeer:
             self._rtts_s.append(now_s - struct.unpack(">d", message[1:9])[0])
         elif message[0] == TRAIN:
             self._down[message[1]].append(Arrival(now_s, len(message), message[2]))
-
-    def _hear(self, message: str) -> None:
-        document = json.loads(message)
-        if document.pop("op") == "result" and not self._result.done():
-            self._result.set_result(document)
 
 
 async def _opened(channel: RTCDataChannel) -> None:

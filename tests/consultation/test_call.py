@@ -63,6 +63,7 @@ class Relay:
         self.media: MediaClient | None = None
         self.app.add_url_rule("/", "page", lambda: PAGE)
         self.app.add_url_rule("/offer", "offer", self.offer, methods=["POST"])
+        self.app.add_url_rule("/report", "report", self.report, methods=["POST"])
         self.io.on_event("call:join", self.join)
         self.io.on_event("disconnect", self.gone)
         for event in ("call:signal", "call:heard", "call:code", "call:step"):
@@ -75,6 +76,10 @@ class Relay:
     def offer(self) -> str:
         assert self.media is not None
         return self.media.answer_line_check("from-the-browser", request.get_json()["sdp"])
+
+    def report(self) -> dict[str, Any]:
+        assert self.media is not None
+        return self.media.report_line_check("from-the-browser", request.get_json())
 
     def join(self, document: dict[str, Any]) -> None:
         call_id, sid = document["call_id"], request.sid  # type: ignore[attr-defined]
@@ -271,11 +276,16 @@ def test_a_page_checks_its_line(page: Page, relay: Relay, tmp_path: Path) -> Non
         relay.media = MediaClient(url, SECRET)
         result = page.evaluate("""async () => {
           const { checkLine } = await import('/static/js/lib/line-check.js');
-          const answer = async (sdp) => (await fetch('/offer', {
-            method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({sdp})})).text();
-          return checkLine({ answer });
+          const tell = (path, body) => fetch(path, {
+            method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)});
+          return checkLine({ api: {
+            offer: async (sdp) => (await tell('/offer', {sdp})).text(),
+            report: async (figures) => (await tell('/report', figures)).json(),
+            touch: async () => {},
+          } });
         }""")
 
+        assert result.pop("is_rough") is False
         assert relay.media.line_check_result("from-the-browser") == result
     assert result["line_class"] == "good"
     assert result["took_ms"] < 8500

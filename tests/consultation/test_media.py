@@ -72,7 +72,8 @@ async def check_line(client: MediaClient, check_id: str) -> dict[str, Any]:
     peer = LineCheckPeer()
     try:
         answer = await asyncio.to_thread(client.answer_line_check, check_id, await peer.offer())
-        return await peer.measure(answer)
+        report = await peer.measure(answer)
+        return await asyncio.to_thread(client.report_line_check, check_id, report)
     finally:
         await peer.close()
 

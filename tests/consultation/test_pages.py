@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from telemed.access.relations import Principal
+from telemed.branches.models import Branch
 from telemed.consultation import service
 from telemed.consultation.models import Consultation
 from telemed.ids import new_id
@@ -104,3 +105,21 @@ def test_the_line_check_says_when_the_media_process_is_away(sign_in: SignIn) -> 
     assert (offer.status_code, offer.get_json()["error"]) == (503, "media_unavailable")
     assert anna.post("/api/v1/line-checks", json={"check_id": "x"}).status_code == 422
     assert sign_in(cast.GALINA).post("/api/v1/line-checks", json={}).status_code == 403
+
+
+def test_a_line_of_which_only_the_pages_told_is_judged_and_kept_for_the_branch(
+    services: Services, sign_in: SignIn
+) -> None:
+    """Also while the media process is away: the corner learns at least whether to expect a picture."""
+    anna, path = sign_in(cast.ANNA), f"/api/v1/line-checks/{new_id()}/report"
+    pad = anna.post("/api/v1/line-checks/pad", json={"pad": "x" * 6000}).get_json()["pad"]
+    told = {"is_rough": True, "rtt_ms": 310.5, "up_kbit_s": 64.2, "down_kbit_s": 400}
+    result = anna.post(path, json=told).get_json()["result"]
+
+    assert len(pad) == 6000
+    assert (result["line_class"], result["is_rough"]) == ("voice_photos", True)
+    with services.db.read() as tx:
+        assert tx.get_one(Branch, cast.OZERKI).line_class == "voice_photos"
+    assert anna.post(path, json={**told, "rtt_ms": -1}).status_code == 422
+    assert anna.post(path, json={"rtt_ms": 1}).get_json()["error"] == "media_unavailable"
+    assert sign_in(cast.GALINA).post(path, json=told).status_code == 403

@@ -26,7 +26,8 @@ async def check_line(scene: Scene) -> str:
     check_id, peer = str(uuid4()), LineCheckPeer()
     try:
         answer = await clerk.post_json("/api/v1/line-checks", {"check_id": check_id, "sdp": await peer.offer()})
-        measured = await peer.measure(answer["sdp"])
+        report = await peer.measure(answer["sdp"])
+        measured = (await clerk.post_json(f"/api/v1/line-checks/{check_id}/report", report))["result"]
     finally:
         await peer.close()
 

@@ -1,5 +1,4 @@
 // Measure the line between this page and the media process, and say the result in one sentence.
-import { get, newId, post } from "../lib/api.js";
 import { checkLine } from "../lib/line-check.js";
 import { hasWord, word } from "../lib/words.js";
 
@@ -11,15 +10,11 @@ button?.addEventListener("click", async () => {
   button.disabled = true;
   progress.hidden = false;
   result.textContent = word("checking");
-  const id = newId();
   try {
-    const measured = await checkLine({
-      answer: async (sdp) => (await post("/api/v1/line-checks", { check_id: id, sdp })).sdp,
-      onProgress: (share) => { progress.value = share; },
-    });
-    await get(`/api/v1/line-checks/${id}`); // a clerk's result is kept for the branch
+    const measured = await checkLine({ onProgress: (share) => { progress.value = share; } });
     const key = `line_${measured.line_class}`;
     result.textContent = hasWord(key) ? word(key) : measured.line_class;
+    if (measured.is_rough) result.textContent += ` ${word("rough")}`;
     result.dataset.lineClass = measured.line_class;
   } catch {
     result.textContent = word("failed");
