@@ -11,7 +11,7 @@ const FIRST = { length: 6, bytes: 400 }, SMALL = { length: 5, bytes: 300 }, FULL
 const SLOW_KBIT_S = 200;
 const TRAINS = 5, TRAINS_LEAST = 3, TRAIN_GAP_MS = 210, TRAINS_UNTIL_MS = 6200;
 const VOICE_BIT_S = 8000; // nobody listens: the packets are counted, and a thin line has no room for more
-const CONNECT_UNTIL_MS = 7000, REPORT_MS = 4000, GIVE_UP_MS = 15_000;
+const CONNECT_UNTIL_MS = 7000, OPEN_UNTIL_MS = 8500, REPORT_MS = 4000, GIVE_UP_MS = 15_000;
 const PAD_MS = 5000;
 const REPORTS = "/api/v1/line-checks";
 
@@ -48,7 +48,7 @@ async function measure(api, iceServers, onProgress) {
   const voice = silence();
   try {
     const begun = performance.now();
-    const probe = await connect(pc, voice.track, api);
+    const probe = await Promise.race([connect(pc, voice.track, api), notConnected(pc)]);
     onProgress(0.3);
     const heard = listen(probe);
     await pings(probe);
@@ -65,8 +65,6 @@ async function measure(api, iceServers, onProgress) {
 
 /** Resolve with the open channel for pings and trains. Its number is agreed, so nothing need be said about it first. */
 async function connect(pc, track, api) {
-  const late = sleep(CONNECT_UNTIL_MS).then(() => { throw new Error("not_connected"); });
-  late.catch(() => {});
   const voice = pc.addTransceiver(track, { sendEncodings: [{ maxBitrate: VOICE_BIT_S }] });
   voice.setCodecPreferences?.(RTCRtpReceiver.getCapabilities("audio").codecs.filter(({ mimeType }) => mimeType === "audio/opus"));
   const probe = pc.createDataChannel("probe", { negotiated: true, id: 1, ordered: false, maxRetransmits: 0 });
@@ -74,9 +72,16 @@ async function connect(pc, track, api) {
   const opened = new Promise((resolve) => { probe.onopen = resolve; });
   await pc.setLocalDescription();
   await gathered(pc);
-  await pc.setRemoteDescription({ type: "answer", sdp: await Promise.race([api.offer(pc.localDescription.sdp), late]) });
-  await Promise.race([opened, late]);
+  await pc.setRemoteDescription({ type: "answer", sdp: await api.offer(pc.localDescription.sdp) });
+  await opened;
   return probe;
+}
+
+// A greeting that was lost is said again after one second, then two: a connection that is up deserves to be waited for.
+async function notConnected(pc) {
+  await sleep(CONNECT_UNTIL_MS);
+  if (pc.connectionState === "connected") await sleep(OPEN_UNTIL_MS - CONNECT_UNTIL_MS);
+  throw new Error("not_connected");
 }
 
 async function pings(probe) {
