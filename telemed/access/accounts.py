@@ -77,14 +77,20 @@ def _check_new(login: str, password: str, role: str, display_name: str, language
 def sign_in(services: Services, login: str, password: str, address: str) -> str:
     """Return a fresh session token. Raises TooMany, or Forbidden(wrong_password) whatever was wrong."""
     targets = [tokens.token_hash(f"login:{login.lower()}"), tokens.token_hash(f"address:{address}")]
+    tries = [SignInAttempt(id=new_id(), target_hash=target, at=services.clock()) for target in targets]
     with services.db.write() as tx:
         _refuse_too_many(tx, targets, services.clock())
+        tx.add_all(tries)  # counted before it is judged: a hundred tries at once are a hundred tries
         account = tx.scalar(select(Account).where(Account.login == login.lower()))
     # The slow hash runs outside the transaction, also for an unknown name, so that time does not tell.
     right = passwords.verify_password(account.password_hash if account else passwords.DUMMY_HASH, password)
     if not right or account is None or account.disabled_at is not None:
-        _remember_failure(services, targets, login)
+        with services.db.write() as tx:
+            now = services.clock()
+            audit.record(tx, now, NOBODY, "session.sign_in", Subject(), allowed=False, reason="wrong_password")
         raise Forbidden("wrong_password")
+    with services.db.write() as tx:
+        tx.execute(delete(SignInAttempt).where(SignInAttempt.id.in_([one.id for one in tries])))
     return open_session(services, account_id=account.id)
 
 
@@ -95,13 +101,6 @@ def _refuse_too_many(tx: Session, targets: list[bytes], now: datetime) -> None:
         count = tx.scalar(select(func.count()).where(SignInAttempt.target_hash == target, SignInAttempt.at >= since))
         if (count or 0) >= limit:
             raise TooMany(retry_after_s=int(TRIES_WINDOW.total_seconds()))
-
-
-def _remember_failure(services: Services, targets: list[bytes], login: str) -> None:
-    now = services.clock()
-    with services.db.write() as tx:
-        tx.add_all(SignInAttempt(id=new_id(), target_hash=target, at=now) for target in targets)
-        audit.record(tx, now, NOBODY, "session.sign_in", Subject(), allowed=False, reason="wrong_password")
 
 
 def open_session(services: Services, *, account_id: UUID | None = None, patient_id: UUID | None = None) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask.testing import FlaskClient
 
 from telemed.access import accounts
 from telemed.bootstrap import Application
-from telemed.errors import Forbidden, Invalid, TooMany
+from telemed.errors import Forbidden, Invalid, TelemedError, TooMany
 from telemed.services import Services
 from telemed.web.live import COOKIE
 from tests import cast
@@ -53,6 +55,24 @@ def test_the_ninth_wrong_try_waits_also_with_the_right_password(services: Servic
 
     clock.forward(minutes=11)
     assert accounts.sign_in(services, "anna", cast.PASSWORD, "10.0.0.2")
+
+
+def test_tries_at_the_same_moment_are_counted_one_by_one(services: Services) -> None:
+    def guess(number: int) -> str:
+        try:
+            return accounts.sign_in(services, "anna", f"guess {number}", f"10.0.0.{number}")
+        except TelemedError as refused:
+            return refused.code
+
+    with ThreadPoolExecutor(20) as people:
+        said = Counter(people.map(guess, range(20)))
+
+    assert said == {"wrong_password": accounts.TRIES, "too_many_attempts": 20 - accounts.TRIES}
+
+
+def test_a_right_password_counts_for_nothing(services: Services) -> None:
+    for _ in range(accounts.TRIES + 1):
+        assert accounts.sign_in(services, "anna", cast.PASSWORD, "10.0.0.1")
 
 
 def test_a_session_ends_when_idle_and_after_twelve_hours(services: Services, clock: Clock) -> None:
