@@ -306,7 +306,8 @@ def read_note(services: Services, who: Principal, case_id: UUID) -> tuple[dict[s
 
 def save_note(services: Services, who: Principal, case_id: UUID, note: dict[str, str], base_revision: int) -> int:
     """Store the note and return its new revision. Raises Conflict("note_changed") when it was saved elsewhere
-    meanwhile, so that nothing typed is overwritten unseen.
+    meanwhile, so that nothing typed is overwritten unseen. The same words again are the same save: the answer to the
+    first may have been lost.
     """
     wrong = {name: "too_long" for name, text in note.items() if len(text) > rules.NOTE_FIELD_MAX}
     wrong |= {name: "unknown_field" for name in note if name not in rules.NOTE_FIELDS}
@@ -316,6 +317,8 @@ def save_note(services: Services, who: Principal, case_id: UUID, note: dict[str,
         case = _mine(tx, who, case_id)
         if case.state not in rules.WITH_DOCTOR:
             raise Conflict("case_ended")
+        if case.note_rev == base_revision + 1 and services.vault.open(tx, case, "note") == note:
+            return case.note_rev
         if case.note_rev != base_revision:
             raise Conflict("note_changed", revision=case.note_rev)
         services.vault.seal(tx, case, "note", note)

@@ -48,10 +48,10 @@ def save_note(case_id: UUID) -> ResponseReturnValue:
     try:
         service.save_note(services(), who(), case_id, note, int(base) if base.isdecimal() else 0)
         flash("The note is saved.", "ok")
-    except Conflict as error:
-        flash(words.say_code(error.code), "warn")
-    except Invalid:
-        flash("A field of the note is too long: at most 4000 characters.", "warn")
+    except (Conflict, Invalid) as error:
+        code = "note_too_long" if isinstance(error, Invalid) else error.code
+        page = render_template("consultation/note_refused.html", code=code, note=note, case_id=case_id)
+        return page, error.status  # the words come back: nothing typed is lost
     return redirect(url_for("doctor.case", case_id=case_id))
 
 

@@ -267,6 +267,23 @@ def test_a_note_saved_elsewhere_meanwhile_is_not_overwritten(services: Services,
     assert service.read_note(services, cast.VERA.who, case)[0]["plan"] == "иначе"
 
 
+def test_the_same_words_again_are_the_same_save(services: Services, case: UUID) -> None:
+    first = service.save_note(services, cast.VERA.who, case, NOTE, 0)
+
+    assert service.save_note(services, cast.VERA.who, case, NOTE, 0) == first
+
+
+def test_the_plain_form_gives_refused_words_back(sign_in: SignIn, services: Services, case: UUID) -> None:
+    service.save_note(services, cast.VERA.who, case, NOTE, 0)
+
+    late = sign_in(cast.VERA).post(f"/consultations/{case}/note", data={"base_revision": "0", "plan": "Моё слово"})
+    long = sign_in(cast.VERA).post(f"/consultations/{case}/note", data={"base_revision": "1", "plan": "y" * 4001})
+
+    assert (late.status_code, long.status_code) == (409, 422)
+    assert "Моё слово" in late.text
+    assert "y" * 4001 in long.text
+
+
 @pytest.mark.parametrize(
     ("note", "fields"),
     [({"plan": "x" * 4001}, {"plan": "too_long"}), ({"joke": "x"}, {"joke": "unknown_field"})],

@@ -1,79 +1,91 @@
-// Save the note by itself, soon after the last key; what could not be sent stays here and is tried again. Words that
-// the server has not confirmed also lie in this tab's own memory, which a browser restores after a crash.
-import { post } from "../lib/api.js";
+// Save the note by itself, soon after the last key. What got no answer is sent again as it was, under the same key, so
+// that an answer that was lost does not look like another window's words.
+import { newId, post } from "../lib/api.js";
 import { say } from "../lib/notice.js";
 import { word } from "../lib/words.js";
+import { noteDraft } from "./note-draft.js";
 
 const PAUSE_MS = 1500, AGAIN_MS = 5000;
 const form = document.querySelector("[data-note]");
 const state = document.querySelector("[data-note-state]");
 const base = form.elements.base_revision;
-const fields = [...form.querySelectorAll("textarea")];
-let timer = null, isSaving = false, isDirty = false;
-
-const draftKey = `note:${form.dataset.url}`;
-const text = () => Object.fromEntries(fields.map((field) => [field.name, field.value]));
+const draft = noteDraft(form);
+let timer = null, isSaving = false, isDirty = false, isRefused = false;
+let sent = null; // {key, body} of which it is not known whether it is stored
+let unsay = () => {};
 
 async function save() {
-  if (isSaving || !isDirty) return;
+  if (isSaving || !(sent || isDirty)) return;
   isSaving = true;
-  isDirty = false;
   state.textContent = word("saving");
+  hold();
   try {
-    const answer = await post(form.dataset.url, { base_revision: Number(base.value), note: text() });
-    base.value = answer.revision;
-    if (!isDirty) keep(null);
-    state.textContent = word("saved");
+    const { revision } = await post(form.dataset.url, sent.body, { key: sent.key });
+    base.value = revision;
+    sent = null;
+    unsay();
+    state.textContent = word(isDirty ? "saving" : "saved"); // more may have been typed meanwhile
   } catch (error) {
-    isDirty = error.code !== "note_changed";
-    state.textContent = word(error.code === "note_changed" ? "note_changed" : "unsaved");
-    if (isDirty) timer = setTimeout(save, AGAIN_MS);
+    refuse(error);
   } finally {
     isSaving = false;
-    if (isDirty && !timer) timer = setTimeout(save, PAUSE_MS);
+    draft.keep(isDirty || sent, sent);
+    if (isDirty && !isRefused && !sent) later(PAUSE_MS);
   }
 }
 
-// A draft belongs to the revision it grew from: what another window saved meanwhile is never overwritten.
-function restore() {
-  const draft = recall();
-  if (!draft || draft.base !== base.value) return keep(null);
-  const differing = fields.filter((field) => draft.note[field.name] !== undefined && draft.note[field.name] !== field.value);
-  for (const field of differing) field.value = draft.note[field.name];
-  if (!differing.length) return keep(null);
-  say(word("restored"), "ok");
-  isDirty = true;
-  save();
+function hold() {
+  if (sent) return;
+  sent = { key: newId(), body: { base_revision: Number(base.value), note: draft.text() } };
+  isDirty = isRefused = false;
+  draft.keep(true, sent);
 }
 
-function recall() {
-  try { return JSON.parse(sessionStorage.getItem(draftKey)); } catch { return null; }
+function later(pauseMs) {
+  clearTimeout(timer);
+  timer = setTimeout(save, pauseMs);
 }
 
-function keep(draft) {
-  try {
-    if (draft) sessionStorage.setItem(draftKey, JSON.stringify(draft));
-    else sessionStorage.removeItem(draftKey);
-  } catch { /* a browser may forbid storage: the autosave remains */ }
+// What the server will not take stays in the page and in this tab's memory; loading anew shows what can be done.
+function refuse(error) {
+  state.textContent = word(error.code === "note_changed" ? "note_changed" : "unsaved");
+  if (error.mayRetry) return later(AGAIN_MS);
+  isDirty = isRefused = true;
+  sent = null;
+  const isSignedOut = ["sign_in_needed", "csrf_expired"].includes(error.code);
+  const again = { text: word(isSignedOut ? "sign_in_again" : "look_again"), run: () => location.reload() };
+  unsay();
+  unsay = say(isSignedOut ? word("code:sign_in_needed") : error.sentence, "error", again);
 }
 
 form.addEventListener("input", () => {
   isDirty = true;
-  keep({ base: base.value, note: text() });
-  clearTimeout(timer);
-  timer = setTimeout(() => { timer = null; save(); }, PAUSE_MS);
+  draft.keep(true, sent);
+  if (!sent) later(PAUSE_MS);
 });
 form.addEventListener("submit", (event) => { event.preventDefault(); isDirty = true; save(); });
-addEventListener("pagehide", () => { if (isDirty) post(form.dataset.url, { base_revision: Number(base.value), note: text() }, { keepalive: true }).catch(() => {}); });
+addEventListener("pagehide", () => {
+  if (!isDirty && !sent) return;
+  hold();
+  post(form.dataset.url, sent.body, { key: sent.key, keepalive: true }).catch(() => {});
+});
 // Leaving with unsaved words asks first; ending the case saves them before.
 document.querySelector(".end-case")?.addEventListener("submit", async (event) => {
-  if (!isDirty && !isSaving) return;
+  if (!isDirty && !sent) return;
   event.preventDefault();
   const end = event.currentTarget, pressed = event.submitter;
-  clearTimeout(timer);
   while (isSaving) await new Promise((resolve) => setTimeout(resolve, 50));
-  await save();
-  if (isDirty) return say(word("unsaved"), "warn"); // nothing ends before its note is stored
+  clearTimeout(timer);
+  for (let turn = 0; turn < 2 && (sent || isDirty); turn += 1) await save(); // what was sent before, then the newest words
+  if (isDirty || sent) return say(word("unsaved"), "warn"); // nothing ends before its note is stored
+  clearTimeout(timer);
   end.requestSubmit(pressed); // with the button, which may ask for the next patient
 });
-restore();
+
+const found = draft.restore();
+if (found) {
+  say(word("restored"), "ok");
+  sent = found.sent;
+  isDirty = true;
+  save();
+}
