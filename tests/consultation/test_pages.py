@@ -32,7 +32,7 @@ def state(services: Services, case_id: UUID) -> str:
 def test_the_note_is_saved_by_script_and_by_form(sign_in: SignIn, services: Services, case: UUID) -> None:
     vera = sign_in(cast.VERA)
     saved = vera.post(f"/api/v1/consultations/{case}/note", json={"base_revision": 0, "note": NOTE})
-    stale = vera.post(f"/api/v1/consultations/{case}/note", json={"base_revision": 0, "note": NOTE})
+    stale = vera.post(f"/api/v1/consultations/{case}/note", json={"base_revision": 0, "note": {"plan": "other"}})
     formed = vera.post(f"/consultations/{case}/note", data={**NOTE, "base_revision": "1"})
 
     assert saved.get_json()["revision"] == 1
