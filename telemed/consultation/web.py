@@ -46,7 +46,7 @@ def save_note(case_id: UUID) -> ResponseReturnValue:
     note = {name: request.form.get(name, "").strip() for name in rules.NOTE_FIELDS}
     base = request.form.get("base_revision", "0")
     try:
-        service.save_note(services(), who(), case_id, note, int(base) if base.isdecimal() else 0)
+        service.save_note(services(), who(), case_id, note, int(base) if base.isdecimal() and len(base) < 10 else 0)
         flash("The note is saved.", "ok")
     except (Conflict, Invalid) as error:
         code = "note_too_long" if isinstance(error, Invalid) else error.code

@@ -58,13 +58,16 @@ class PrescriptionView:
 
 @dataclass(frozen=True)
 class Panel:
-    """What the doctor's prescription panel shows. `post_refusal`: why nothing at all may go to this patient by post."""
+    """What the doctor's prescription panel shows. `post_refusal`: why nothing at all may go to this patient by post.
+    `draft_id`: under which the form sends a new draft, so that a second press makes no second draft.
+    """
 
     consultation_id: UUID
     prescriptions: list[PrescriptionView]
     medicines: list[Medicine]
     barred: dict[str, str]
     post_refusal: str | None
+    draft_id: UUID
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,25 @@ def draft(
     consultation_id: UUID,
     items: list[dict[str, Any]],
     basis: dict[str, Any] | None = None,
+    prescription_id: UUID | None = None,
 ) -> UUID:
-    """Store a draft and return its id. Each item: code, quantity (packs), directions, days. Raises Invalid."""
+    """Store a draft and return its id. Each item: code, quantity (packs), directions, days. Raises Invalid.
+
+    The same id is the same draft, however often its form is sent; Conflict("draft_changed") when its contents differ.
+    """
     with services.db.read() as tx:
         subject = _subject_of_case(tx, consultation_id)
     clinical = _checked(services, items, basis)
     with services.act(who, "prescription.write", subject) as tx:
         case = tx.get_one(Consultation, consultation_id)
+        known = tx.get(Prescription, prescription_id) if prescription_id else None
+        if known is not None:
+            _same_or_raise(services, tx, known, case, who, clinical)
+            return known.id
         row = Prescription(
-            id=new_id(), number=_new_number(services), consultation_id=case.id, patient_id=case.patient_id,
-            branch_id=case.branch_id, doctor_id=who.id, state="draft", clinical_rev=0, created_at=services.clock(),
+            id=prescription_id or new_id(), number=_new_number(services), consultation_id=case.id,
+            patient_id=case.patient_id, branch_id=case.branch_id, doctor_id=who.id, state="draft", clinical_rev=0,
+            created_at=services.clock(),
         )  # fmt: skip
         services.vault.seal(tx, row, "clinical", clinical)
         tx.add(row)
@@ -118,14 +130,30 @@ def change_draft(
     prescription_id: UUID,
     items: list[dict[str, Any]],
     basis: dict[str, Any] | None = None,
+    *,
+    base: str | None = None,
 ) -> None:
-    """Replace the contents of a draft. Raises Invalid, or Conflict when it is signed or cancelled."""
+    """Replace the contents of a draft. Raises Invalid, or Conflict when it is signed or cancelled, or when its contents
+    are no longer those whose hash is `base`.
+    """
     clinical = _checked(services, items, basis)
     with services.act(who, "prescription.write", _subject(services, prescription_id)) as tx:
         row = _own_row(tx, who, prescription_id)
         if row.state != "draft":
             raise Conflict("not_a_draft")
+        now = _content_hash(row, services.vault.open(tx, row, "clinical"))
+        if base is not None and base != now and _content_hash(row, clinical) != now:
+            raise Conflict("draft_changed")
         services.vault.seal(tx, row, "clinical", clinical)
+
+
+def _same_or_raise(
+    services: Services, tx: Session, known: Prescription, case: Consultation, who: Principal, clinical: dict[str, Any]
+) -> None:
+    if known.consultation_id != case.id or known.doctor_id != who.id:
+        raise Conflict("prescription_id_used")
+    if _content_hash(known, clinical) != _content_hash(known, services.vault.open(tx, known, "clinical")):
+        raise Conflict("draft_changed")
 
 
 def sign(services: Services, who: Principal, prescription_id: UUID, content_hash: str) -> None:
@@ -200,7 +228,8 @@ def panel(services: Services, who: Principal, consultation_id: UUID) -> Panel:
         allowed = branches.rx_by_post(tx, case.branch_id)
     reasons = {m.code: rules.why_not_by_post(m, rx_by_post=allowed) for m in catalogue()}
     barred = {code: reason for code, reason in reasons.items() if reason}
-    return Panel(consultation_id, [p for p in shown if p.state != "cancelled" or p.signed_at], catalogue(), barred, refusal)
+    standing = [p for p in shown if p.state != "cancelled" or p.signed_at]
+    return Panel(consultation_id, standing, catalogue(), barred, refusal, new_id())
 
 
 def read_prescription(services: Services, who: Principal, prescription_id: UUID) -> PrescriptionView:

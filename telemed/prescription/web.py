@@ -10,9 +10,10 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from telemed.errors import Conflict, Invalid
+from telemed.ids import parse_id
 from telemed.prescription import service
 from telemed.prescription.rules import MAX_DIRECTIONS, MAX_ITEMS, MAX_PACKS
-from telemed.web.forms import strip
+from telemed.web.forms import is_own_path, strip
 from telemed.web.guard import guard, services, who
 from telemed.web.words import say_code, use_zone
 
@@ -31,10 +32,13 @@ def write(consultation_id: UUID) -> ResponseReturnValue:
 @guard("prescription.write")
 def draft(consultation_id: UUID) -> ResponseReturnValue:
     """Store a draft; a wrong one comes back with codes beside its fields."""
+    form, known = request.form, parse_id(request.form.get("prescription_id"))
     try:
-        service.draft(services(), who(), consultation_id, _items(request.form), _basis(request.form))
+        service.draft(services(), who(), consultation_id, _items(form), _basis(form), known)
     except Invalid as error:
         return _page(consultation_id, error.fields), 422
+    except Conflict as error:
+        return _page(consultation_id, {"write": error.code}, fresh=True), 409
     return redirect(_back(consultation_id))
 
 
@@ -52,11 +56,13 @@ def save_change(prescription_id: UUID) -> ResponseReturnValue:
     """Replace a draft's contents."""
     shown = service.read_prescription(services(), who(), prescription_id)
     try:
-        service.change_draft(services(), who(), prescription_id, _items(request.form), _basis(request.form))
+        base = request.form.get("content_hash", "")
+        service.change_draft(services(), who(), prescription_id, _items(request.form), _basis(request.form), base=base)
     except Invalid as error:
-        return _page(shown.consultation_id, error.fields, changed=shown), 422
-    except Conflict as error:
-        flash(say_code(error.code), "error")
+        return _page(shown.consultation_id, error.fields, changed=shown, base=base), 422
+    except Conflict as error:  # what was typed stays in the form; over a draft still open it may be saved after a look
+        changed = shown if error.code == "draft_changed" else None
+        return _page(shown.consultation_id, {"write": error.code}, changed=changed, fresh=True), 409
     return redirect(_back(shown.consultation_id))
 
 
@@ -103,13 +109,19 @@ def _page(
     *,
     changed: service.PrescriptionView | None = None,
     typed: Any = None,
+    base: str | None = None,
+    fresh: bool = False,
 ) -> str:
+    """Return the form. `base` is what a change grew from; a `fresh` form is a new draft, not the one it was sent as."""
+    typed_id = None if fresh else parse_id(request.form.get("prescription_id"))
     return render_template(
         "prescription/write.html",
         panel=service.panel(services(), who(), consultation_id),
         rx_fields=fields or {},
         rx_typed=typed if typed is not None else request.form,
         rx_changed=changed,
+        rx_base=base or (changed.content_hash if changed else ""),
+        rx_id=typed_id,
         next=_back(consultation_id),
         has_errors=bool(fields),
         **_limits(),
@@ -122,8 +134,7 @@ def _limits() -> dict[str, int]:
 
 def _back(consultation_id: UUID) -> str:
     target = request.values.get("next", "")
-    # Only paths of our own: "//host" and "/\host" would leave.
-    if target.startswith("/") and not target.startswith(("//", "/\\")) and "\n" not in target:
+    if is_own_path(target):
         return target
     return url_for("prescription.write", consultation_id=consultation_id)
 

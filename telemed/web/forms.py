@@ -47,6 +47,11 @@ def strip(value: str | None) -> str | None:
     return value.strip().replace("\u00ad", "").replace("\u200b", "") if value else value
 
 
+def is_own_path(target: str) -> bool:
+    """Tell whether a way back stays here. "//host" and "/\\host" would leave, also with a sign that a browser drops."""
+    return target.isprintable() and "\\" not in target and target.startswith("/") and not target.startswith("//")
+
+
 class TextField(StringField):
     """A line of text, stripped."""
 

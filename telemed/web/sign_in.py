@@ -13,7 +13,7 @@ from telemed import i18n
 from telemed.access import accounts
 from telemed.errors import Forbidden, NotFound, TelemedError
 from telemed.web import words
-from telemed.web.forms import PageForm, TextField, at_most, required
+from telemed.web.forms import PageForm, TextField, at_most, is_own_path, required
 from telemed.web.guard import guard, services, who
 from telemed.web.live import COOKIE
 
@@ -117,9 +117,7 @@ def _secure() -> bool:
 
 def _next_page() -> str:
     target = request.values.get("next", "")
-    # Only paths of our own: "//host" and "\\host" would leave, also with a control character that a browser drops.
-    is_plain = target.isprintable() and "\\" not in target
-    if is_plain and target.startswith("/") and not target.startswith("//"):
+    if is_own_path(target):
         return target
     return url_for("home.open_home")
 

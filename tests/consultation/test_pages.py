@@ -88,8 +88,10 @@ def test_the_doctors_way_over_plain_forms(
     assert "#note" in vera.post(f"{path}/end", data={"outcome": ""}).location
     assert "#note" in vera.post(f"{path}/end", data={"outcome": "treated"}).location
     assert vera.post(f"{path}/note", data={**NOTE, "base_revision": "one"}).status_code == 302
-    assert vera.post(f"{path}/note", data={**NOTE, "base_revision": "77"}).status_code == 302
-    assert vera.post(f"{path}/note", data={**NOTE, "plan": "x" * 5000, "base_revision": "1"}).status_code == 302
+    assert vera.post(f"{path}/note", data={**NOTE, "base_revision": "9" * 5000}).status_code == 302
+    for status, refused in ((409, {"base_revision": "77"}), (422, {"plan": "x" * 5000, "base_revision": "1"})):
+        answer = vera.post(f"{path}/note", data={**NOTE, **refused})
+        assert (answer.status_code, NOTE["complaint"] in answer.text) == (status, True), "nothing typed is lost"
     assert vera.post(f"{path}/end", data={"outcome": "treated"}).location.endswith("/doctor")
 
     assert state(services, case_id) == "ended"

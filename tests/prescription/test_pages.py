@@ -75,17 +75,61 @@ def test_a_changed_draft_is_not_signed_by_the_old_page(hands: Hands, sign_in: An
     page = browser.post(f"/consultations/{case}/prescription", data=FORM, follow_redirects=True).text
     prescription_id = re.search(r'data-prescription="([0-9a-f-]{36})"', page)[1]
     old = re.search(r'name="content_hash" value="([0-9a-f]{64})"', page)[1]
-    browser.post(f"/prescriptions/{prescription_id}/change", data={**FORM, "quantity-1": "3"})
+    browser.post(f"/prescriptions/{prescription_id}/change", data={**FORM, "quantity-1": "3", "content_hash": old})
     page = browser.post(f"/prescriptions/{prescription_id}/sign", data={"content_hash": old}, follow_redirects=True).text
 
     assert "was changed after this page was opened" in page
     assert "3 packs" in page
 
 
+def test_a_second_window_does_not_overwrite_the_draft_of_the_first(hands: Hands, sign_in: Any) -> None:
+    case = made.case(hands)
+    browser = sign_in(cast.VERA)
+    page = browser.post(f"/consultations/{case}/prescription", data=FORM, follow_redirects=True).text
+    prescription_id = re.search(r'data-prescription="([0-9a-f-]{36})"', page)[1]
+    change = f"/prescriptions/{prescription_id}/change"
+    seen_by_both = re.search(r'name="content_hash" value="([0-9a-f]{64})"', browser.get(change).text)[1]
+    first = {**FORM, "quantity-1": "3", "content_hash": seen_by_both}
+    second = {**FORM, "directions-1": "вечером", "content_hash": seen_by_both}
+    assert browser.post(change, data=first).status_code == 302
+    assert browser.post(change, data=first).status_code == 302, "the same words pressed twice are no quarrel"
+    refused = browser.post(change, data=second)
+
+    assert refused.status_code == 409
+    assert "changed in another window" in refused.text
+    assert "вечером" in refused.text, "what was typed stays in the form"
+    assert "3 packs" in refused.text, "what the other window saved is shown"
+    form = refused.text[refused.text.index("data-prescription-form") :]
+    again = re.search(r'name="content_hash" value="([0-9a-f]{64})"', form)[1]
+    assert browser.post(change, data={**second, "content_hash": again}).status_code == 302
+
+
+def test_a_form_that_is_sent_twice_makes_one_draft(hands: Hands, sign_in: Any) -> None:
+    case = made.case(hands)
+    browser, target = sign_in(cast.VERA), f"/consultations/{case}/prescription"
+    prescription_id = re.search(r'name="prescription_id" value="([0-9a-f-]{36})"', browser.get(target).text)[1]
+    form = {**FORM, "prescription_id": prescription_id}
+    for _ in range(2):
+        page = browser.post(target, data=form, follow_redirects=True).text
+    changed = browser.post(target, data={**form, "quantity-1": "3"})
+
+    assert page.count("data-prescription=") == 1
+    assert (changed.status_code, changed.text.count("data-prescription=")) == (409, 1)
+    assert 'value="3"' in changed.text
+
+
+def test_a_drafts_number_is_of_no_use_in_another_case(hands: Hands, sign_in: Any) -> None:
+    browser, mine, other = sign_in(cast.VERA), made.case(hands), made.case(hands, cast.IVAN)
+    form = {**FORM, "prescription_id": str(new_id())}
+    assert browser.post(f"/consultations/{mine}/prescription", data=form).status_code == 302
+
+    assert browser.post(f"/consultations/{other}/prescription", data=form).status_code == 409
+
+
 def test_next_leads_only_to_paths_of_our_own(hands: Hands, sign_in: Any) -> None:
     case = made.case(hands)
     browser = sign_in(cast.VERA)
-    for target in ("https://example.org/", "//example.org", "/\\example.org"):
+    for target in ("https://example.org/", "//example.org", "/\\example.org", "/\t/example.org"):
         answer = browser.post(f"/consultations/{case}/prescription", data={**FORM, "next": target})
         assert answer.headers["Location"] == f"/consultations/{case}/prescription"
 

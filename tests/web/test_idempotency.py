@@ -39,7 +39,7 @@ def test_a_repeat_gets_the_first_answer_and_is_done_once(sign_in: SignIn, note_p
 
     assert first.status_code == again.status_code == 200
     assert first.json == again.json
-    assert save(vera, note_path, "k2", "well").json["error"] == "note_changed"
+    assert save(vera, note_path, "k2", "unwell").json["error"] == "note_changed"
 
 
 def test_another_body_under_the_same_key_is_an_error(sign_in: SignIn, note_path: str) -> None:
