@@ -185,7 +185,7 @@ def _make_private(path: Path) -> None:
         if not path.exists():  # never opened beside SQLite: closing it would drop all locks of this process
             path.touch(0o600)
         for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-            if file.exists():
+            with suppress(FileNotFoundError):  # the last process that closes the database takes these away
                 file.chmod(0o600)
 
 
