@@ -15,6 +15,7 @@ from jinja2.ext import extract_from_ast
 from devices import plausibility
 from telemed import i18n
 from telemed.access.roles import ROLES
+from telemed.booking import rules as booking
 from telemed.branches import morning
 from telemed.checkup import rules as checkup
 from telemed.consultation import rules as consultation
@@ -73,6 +74,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *(f"{check}_{word}" for check, words in morning.OUTCOMES.items() for word in words),
         "line_unmeasured", "calibration_meter_overdue",
     ),
+    "talk_": tuple(word for talk in booking.TALKS.values() for word in (talk, f"{talk}_advice")),
     "morning_why_": tuple("_".join(why) for why in (*morning.STOPS, *morning.WITHOUT_VIDEO, *morning.REMARKS)),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from telemed.db import Base
@@ -53,7 +53,9 @@ class Invitation(Base):
 
 
 class Booking(Base):
-    """Doctor, corner, kit and patient for one stretch of time. `status` is the table in booking/rules.py."""
+    """Doctor, corner, kit and patient for one stretch of time. `status` is the table in booking/rules.py.
+    `needs_video`: the doctor must see the patient, a talk by voice would be in vain.
+    """
 
     __tablename__ = "booking"
 
@@ -73,6 +75,7 @@ class Booking(Base):
     created_by: Mapped[UUID]
     created_at: Mapped[datetime]
     ended_code: Mapped[str | None]
+    needs_video: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Occupancy(Base):

@@ -27,6 +27,16 @@ STEPS: Mapping[str, frozenset[str]] = {
 LIVING = ("held", "booked", "arrived")
 REASONS = ("check_up", "hypertension", "diabetes", "after_hospital", "other")
 OUTCOMES = ("booked", "refused", "not_reached")
+# What kind of talk a line gives, by its class; a line that nobody measured promises nothing.
+TALKS: Mapping[str | None, str] = {
+    "good": "video",
+    "fair": "video",
+    "thin": "thin_video",
+    "voice_photos": "voice_photos",
+    "telephone": "telephone",
+    None: "unknown",
+}
+TALKS_WITH_PICTURE = ("video", "thin_video")
 REFUSALS = ("feels_well", "has_doctor", "cannot_come", "does_not_trust", "no_time", "other")
 
 
@@ -58,6 +68,20 @@ def slots(starts_at: datetime, ends_at: datetime, minutes: int) -> list[tuple[da
 def is_free(taken: set[tuple[UUID, int]], resources: Sequence[UUID], starts_at: datetime, ends_at: datetime) -> bool:
     """Tell whether no resource is taken in any cell of the stretch."""
     return not any(pair in taken for pair in occupied(resources, starts_at, ends_at))
+
+
+def talk_to_expect(usual_line: str | None) -> str:
+    """Return what a patient may count on at this branch: video, thin_video, voice_photos, telephone or unknown."""
+    return TALKS[usual_line]
+
+
+def promises_video(usual_line: str | None, *, is_today: bool, morning: str) -> bool:
+    """Tell whether a talk that needs the picture may be booked: the line usually carries one, and for today nothing
+    that the morning check found speaks against it.
+    """
+    if is_today and morning in ("no_video", "not_ready"):
+        return False
+    return talk_to_expect(usual_line) in TALKS_WITH_PICTURE
 
 
 def rests(attempts: int, outcome: str | None) -> bool:

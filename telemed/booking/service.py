@@ -29,16 +29,19 @@ from telemed.booking.service_invitations import (
 from telemed.booking.service_slots import (
     ShiftView,
     Slot,
+    Talk,
     add_shift,
     doctors_now,
     doctors_of_region,
     free_slots,
     is_open_for,
     places_of,
+    promises_video,
     remove_shift,
     roster,
     roster_zone,
     slot_end,
+    talk_at,
 )
 from telemed.branches import service as branches
 from telemed.errors import Conflict, NotFound
@@ -54,6 +57,7 @@ __all__ = [
     "InvitationView",
     "ShiftView",
     "Slot",
+    "Talk",
     "add_shift",
     "answer_invitation",
     "book",
@@ -77,6 +81,7 @@ __all__ = [
     "remove_shift",
     "roster",
     "roster_zone",
+    "talk_at",
     "walk_in",
 ]  # fmt: skip
 
@@ -98,14 +103,17 @@ class Wish:
     status: str = "booked"
     ends_at: datetime | None = None
     invitation_id: UUID | None = None
+    needs_video: bool = False
 
 
 def hold(
     services: Services, who: Principal, patient_id: UUID, branch_id: UUID, doctor_id: UUID, starts_at: datetime,
-    booking_id: UUID | None = None, invitation_id: UUID | None = None,
+    booking_id: UUID | None = None, invitation_id: UUID | None = None, *, needs_video: bool = False,
 ) -> UUID:  # fmt: skip
     """Hold a slot for three minutes while the patient thinks. Raises as `book` does."""
-    wish = Wish(patient_id, branch_id, doctor_id, starts_at, status="held", invitation_id=invitation_id)
+    wish = Wish(
+        patient_id, branch_id, doctor_id, starts_at, status="held", invitation_id=invitation_id, needs_video=needs_video
+    )
     return _take(services, who, wish, booking_id)
 
 
@@ -132,12 +140,13 @@ def held(services: Services, who: Principal, booking_id: UUID) -> Held:
 
 def book(
     services: Services, who: Principal, patient_id: UUID, branch_id: UUID, doctor_id: UUID, starts_at: datetime,
-    invitation_id: UUID | None = None, booking_id: UUID | None = None,
+    invitation_id: UUID | None = None, booking_id: UUID | None = None, *, needs_video: bool = False,
 ) -> UUID:  # fmt: skip
     """Book doctor, corner, kit and patient together; the same `booking_id` twice is one booking. Raises
-    Conflict("slot_taken") when any of them is taken in any cell, ("booking_id_used") when the id is another booking's.
+    Conflict("slot_taken") when any of them is taken in any cell, ("booking_id_used") when the id is another booking's,
+    ("no_video_here") when the talk needs a picture that the branch cannot promise.
     """
-    wish = Wish(patient_id, branch_id, doctor_id, starts_at, invitation_id=invitation_id)
+    wish = Wish(patient_id, branch_id, doctor_id, starts_at, invitation_id=invitation_id, needs_video=needs_video)
     return _take(services, who, wish, booking_id)
 
 
@@ -228,12 +237,15 @@ def _new_booking(services: Services, tx: Session, who: Principal, wish: Wish, bo
     branch = branches.branch_of(tx, wish.branch_id)
     corner, kit = places_of(tx, branch.id)
     now = services.clock()
+    if wish.needs_video and not promises_video(tx, branch, wish.starts_at, now):
+        raise Conflict("no_video_here")
     return Booking(
         id=booking_id or new_id(), patient_id=wish.patient_id, branch_id=branch.id, corner_id=corner, kit_id=kit,
         doctor_id=wish.doctor_id, invitation_id=invitation_for(tx, wish.invitation_id, wish.patient_id),
         kind=wish.kind, starts_at=wish.starts_at,
         ends_at=wish.ends_at or slot_end(services, tx, branch, wish.doctor_id, wish.starts_at), status=wish.status,
         hold_until=now + rules.HOLD if wish.status == "held" else None, version=1, created_by=who.id, created_at=now,
+        needs_video=wish.needs_video,
     )  # fmt: skip
 
 
@@ -318,6 +330,8 @@ def move(
     with services.act(who, "booking.move", _subject(services, booking_id)) as tx:
         row = _living(tx, booking_id, version)
         branch = branches.branch_of(tx, row.branch_id)
+        if row.needs_video and not promises_video(tx, branch, starts_at, services.clock()):
+            raise Conflict("no_video_here")
         ends_at = slot_end(services, tx, branch, doctor_id, starts_at)
         row.doctor_id, row.starts_at, row.ends_at, row.version = doctor_id, starts_at, ends_at, row.version + 1
         tx.flush()
@@ -410,6 +424,7 @@ class DayEntry:
     status: str
     kind: str
     version: int
+    needs_video: bool
 
 
 def day_list(services: Services, who: Principal, branch_id: UUID, day: date | None = None) -> list[DayEntry]:
@@ -430,12 +445,16 @@ def day_list(services: Services, who: Principal, branch_id: UUID, day: date | No
         return [_entry(services, tx, booking, doctor) for booking, doctor in rows]
 
 
-def people_to_tell(services: Services, who: Principal, branch_id: UUID) -> list[tuple[DayEntry, str]]:
-    """Return who is still to come today, with the telephone number, so that nobody sets out for nothing; audited."""
+def people_to_tell(
+    services: Services, who: Principal, branch_id: UUID, *, only_video: bool = False
+) -> list[tuple[DayEntry, str]]:
+    """Return who is still to come today, with the telephone number, so that nobody sets out for nothing: all, or only
+    those whom the doctor must see; audited.
+    """
     coming = [
         one
         for one in day_list(services, who, branch_id)
-        if one.status == "booked" and one.ends_at > services.clock()
+        if one.status == "booked" and one.ends_at > services.clock() and (one.needs_video or not only_video)
     ]
     with services.act(who, "booking.read_day", Subject(branch_id=branch_id)) as tx:
         return [(one, patients.contact_of(services, tx, one.patient_id).get("phone", "")) for one in coming]
@@ -460,5 +479,5 @@ def _entry(services: Services, tx: Session, row: Booking, doctor: Doctor) -> Day
     return DayEntry(
         id=row.id, patient_id=row.patient_id, patient_name=patients.name_of(services, tx, row.patient_id),
         doctor_name=doctor.display_name, starts_at=row.starts_at, ends_at=row.ends_at, status=row.status,
-        kind=row.kind, version=row.version,
+        kind=row.kind, version=row.version, needs_video=row.needs_video,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from telemed.access.relations import Principal, Subject
 from telemed.booking import rules
 from telemed.booking.models import Booking, Doctor, Occupancy, Shift
+from telemed.branches import morning, service_lines, service_morning
 from telemed.branches import service as branches
 from telemed.branches.models import Branch, Corner, Kit, Region
 from telemed.errors import Conflict, Invalid, NotFound
@@ -110,6 +111,38 @@ def remove_shift(services: Services, who: Principal, shift_id: UUID) -> None:
         tx.delete(row)
 
 
+# --- the talk to expect -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What kind of talk to expect at a branch, and whether one that needs the picture may be booked (and for today)."""
+
+    kind: str
+    video: bool
+    video_today: bool
+
+
+def talk_at(services: Services, who: Principal, branch_id: UUID) -> Talk:
+    """Return what to tell a patient who books here."""
+    with services.look(who, "booking.search", Subject(branch_id=branch_id)) as tx:
+        branch, now = branches.branch_of(tx, branch_id), services.clock()
+        return Talk(
+            rules.talk_to_expect(service_lines.usual_line(tx, branch_id, now)),
+            video=promises_video(tx, branch, now + timedelta(days=1), now),
+            video_today=promises_video(tx, branch, now, now),
+        )
+
+
+def promises_video(tx: Session, branch: Branch, starts_at: datetime, now: datetime) -> bool:
+    """Tell whether a talk that needs the picture may be booked for a moment at a branch."""
+    return rules.promises_video(
+        service_lines.usual_line(tx, branch.id, now),
+        is_today=morning.day_of(branch.zone, starts_at) == morning.day_of(branch.zone, now),
+        morning=service_morning.word_of_today(tx, branch, now),
+    )
+
+
 # --- free slots ---------------------------------------------------------------------------------------------------
 
 
@@ -125,9 +158,12 @@ class Slot:
 
 
 def free_slots(
-    services: Services, who: Principal, branch_id: UUID, from_day: date | None = None, days: int = 14
-) -> list[Slot]:
-    """Return the next free slots of a branch within its opening hours, at least ten minutes ahead."""
+    services: Services, who: Principal, branch_id: UUID, from_day: date | None = None, days: int = 14, *,
+    needs_video: bool = False,
+) -> list[Slot]:  # fmt: skip
+    """Return the next free slots of a branch within its opening hours, at least ten minutes ahead; when the talk needs
+    the picture, only those for which it can be promised.
+    """
     if not 1 <= days <= SEARCH_DAYS_MAX:
         raise Invalid(fields={"days": "period_invalid"})
     with services.look(who, "booking.search", Subject(branch_id=branch_id)) as tx:
@@ -136,7 +172,12 @@ def free_slots(
         earliest = now + rules.NOTICE
         if from_day is not None:
             earliest = max(earliest, datetime.combine(from_day, time.min, ZoneInfo(branch.zone)))
-        return _free(tx, branch, earliest, earliest + timedelta(days=days), now)
+        found = _free(tx, branch, earliest, earliest + timedelta(days=days), now)
+        if not needs_video:
+            return found
+        today, tomorrow = morning.day_of(branch.zone, now), now + timedelta(days=1)
+        in_time, later = promises_video(tx, branch, now, now), promises_video(tx, branch, tomorrow, now)
+        return [slot for slot in found if (in_time if morning.day_of(branch.zone, slot.starts_at) == today else later)]
 
 
 def _free(tx: Session, branch: Branch, earliest: datetime, latest: datetime, now: datetime) -> list[Slot]:

@@ -80,6 +80,7 @@ def book() -> ResponseReturnValue:
             service.book(
                 services(), who(), patient_id, _branch_id(), doctor_id, starts_at,
                 parse_id(request.form.get("invitation_id")), parse_id(request.form.get("booking_id")),
+                needs_video=_needs_video(),
             )  # fmt: skip
     except (Conflict, Invalid) as error:
         code = error.code if isinstance(error, Conflict) else next(iter(error.fields.values()), error.code)
@@ -99,6 +100,7 @@ def hold() -> ResponseReturnValue:
         booking_id = service.hold(
             services(), who(), patient_id, _branch_id(), doctor_id, starts_at,
             parse_id(request.form.get("booking_id")), parse_id(request.form.get("invitation_id")),
+            needs_video=_needs_video(),
         )  # fmt: skip
     except (Conflict, Invalid) as error:
         code = error.code if isinstance(error, Conflict) else next(iter(error.fields.values()), error.code)
@@ -266,12 +268,14 @@ def _slots_page(patient_id: UUID, code: str | None = None) -> str:
     branch_id = _branch_id()
     words.use_zone(_zone().key)
     from_day = _day() if request.values.get("date") else None
-    found = service.free_slots(services(), who(), branch_id, from_day)
+    found = service.free_slots(services(), who(), branch_id, from_day, needs_video=_needs_video())
     return render_template(
         "booking/slots.html",
         patient=patients.patient_card(services(), who(), patient_id),
         slots=found,
         code=code,
+        talk=service.talk_at(services(), who(), branch_id),
+        needs_video=_needs_video(),
         booking_id=new_id(),
         invitation_id=request.values.get("invitation_id", ""),
         move=request.values.get("move", ""),
@@ -280,6 +284,11 @@ def _slots_page(patient_id: UUID, code: str | None = None) -> str:
         morning=service_morning.of_today(services(), who(), branch_id),
         iso=iso,
     )
+
+
+def _needs_video() -> bool:
+    """Tell whether the doctor must see the patient."""
+    return request.values.get("needs_video") == "yes"
 
 
 def _is_from_call_list() -> bool:

@@ -90,6 +90,11 @@ def _morning(tx: Session, branch: Branch, now: datetime) -> Morning:
     )  # fmt: skip
 
 
+def word_of_today(tx: Session, branch: Branch, now: datetime) -> str:
+    """Return the day's word on a branch, inside the caller's transaction."""
+    return _morning(tx, branch, now).word
+
+
 def walk(services: Services, who: Principal, branch_id: UUID | None) -> Walk:
     """Return where the clerk is in today's run; after a finished one, its result."""
     with services.look(who, "branch.check_morning", Subject(branch_id=branch_id)) as tx:

@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from telemed.branches import service_lines, service_morning
 from telemed.consultation import rules, service, service_call, service_gate, service_quality, service_stored
 from telemed.errors import Conflict, Invalid
 from telemed.web import words
@@ -124,4 +125,7 @@ def quality() -> ResponseReturnValue:
 def quality_of_branch(branch_id: UUID) -> ResponseReturnValue:
     """Show the calls of one branch."""
     name, rows = service_quality.quality_of_branch(services(), who(), branch_id)
-    return render_template("consultation/quality.html", rows=rows, name=name)
+    today = service_morning.of_today(services(), who(), branch_id)
+    words.use_zone(today.zone)
+    over_time = service_lines.line_over_time(services(), who(), branch_id)
+    return render_template("consultation/quality.html", rows=rows, name=name, morning=today, over_time=over_time)

@@ -8,8 +8,8 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from telemed.booking import service as booking
+from telemed.branches import morning, service_morning
 from telemed.branches import service as branches
-from telemed.branches import service_morning
 from telemed.checkup import service as checkup
 from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
@@ -106,6 +106,7 @@ def visit(visit_id: UUID) -> ResponseReturnValue:
         missing=gate.missing_at_counter(services(), who(), visit_id) if open_now else (),
         despites=consultation_rules.DESPITE,
         slips=delivery.parcels_of_visit(services(), who(), visit_id),
+        line_is_fresh=morning.is_line_fresh(branch.line_checked_at, services().clock()),
     )
 
 

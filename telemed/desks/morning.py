@@ -71,7 +71,8 @@ def calls() -> ResponseReturnValue:
     """Show whom to call today, so that nobody sets out for nothing."""
     today = service_morning.of_today(services(), who(), who().branch_id)
     words.use_zone(today.zone)
-    people = booking.people_to_tell(services(), who(), today.branch_id)
+    only_video = today.word == "no_video"
+    people = booking.people_to_tell(services(), who(), today.branch_id, only_video=only_video)
     return render_template("desks/morning/calls.html", morning=today, people=people)
 
 
