@@ -54,6 +54,9 @@ def test_the_whole_story_by_clicking(enter: Enter) -> None:
     doctor = open_at(enter("doctor"), "/doctor")
     take_the_case(doctor)
     values = read_values(doctor)
+    # The line measures itself while the patient waits: the visit's page asks for it until it is done.
+    expect(clerk.locator("[data-case-queued]")).to_be_attached()
+    expect(clerk.locator("[data-line-due]")).to_have_count(0, timeout=30_000)
     talk(clerk, doctor)
     prescribe_and_end(doctor)
     close_the_visit(clerk)

@@ -19,12 +19,13 @@ const REPORTS = "/api/v1/line-checks";
  * Measure the line and let the server judge it. The result of a clerk is kept for the branch. Resolves with
  * {rtt_ms, up_kbit_s, down_kbit_s, loss_up_pct, loss_down_pct, line_class, took_ms, is_rough}. `is_rough` says that no
  * media came through, so that only the way of the pages was measured: without loss, and never better than "thin".
- * Rejects with an Error "line_check_failed" only when the server cannot be reached at all.
+ * Rejects with an Error "line_check_failed" only when the server cannot be reached at all, or when `signal` says that
+ * the line is needed for something better: nothing more is sent then.
  */
-export async function checkLine({ api = serverApi(), iceServers = [], onProgress = () => {} } = {}) {
+export async function checkLine({ api = serverApi(), iceServers = [], onProgress = () => {}, signal = null } = {}) {
   let timer;
   const tooLate = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error("line_check_failed")), GIVE_UP_MS); });
-  const measured = measure(api, iceServers, onProgress).catch(() => measureRoughly(api, REPORTS)).catch(() => { throw new Error("line_check_failed"); });
+  const measured = measure(api, iceServers, onProgress, signal).catch((error) => roughly(api, signal, error)).catch(() => { throw new Error("line_check_failed"); });
   try {
     return await Promise.race([measured, tooLate]);
   } finally {
@@ -43,8 +44,14 @@ function serverApi(id = newId()) {
   };
 }
 
-async function measure(api, iceServers, onProgress) {
+async function roughly(api, signal, error) {
+  if (signal?.aborted) throw error;
+  return measureRoughly(api, REPORTS);
+}
+
+async function measure(api, iceServers, onProgress, signal) {
   const pc = new RTCPeerConnection({ iceServers });
+  signal?.addEventListener("abort", () => pc.close()); // what is still to be sent then fails, and ends the measurement
   const voice = silence();
   try {
     const begun = performance.now();
