@@ -108,6 +108,10 @@ class Services:
 
         return decide(who.role, action, holds)
 
+    def refuse_role(self, who: Principal, action: str) -> None:
+        """Audit that somebody tried what no member of the own role may ever do."""
+        self._record_refusal(who, Refused(Decision(False, "role"), action, NOTHING))
+
     def _record_refusal(self, who: Principal, no: Refused) -> None:
         with self.db.write() as tx:
             audit.record(tx, self.clock(), who, no.action, no.subject, allowed=False, reason=no.decision.reason)

@@ -103,7 +103,7 @@ def gateway_of(tx: Session, branch_id: UUID) -> Gateway | None:
 
 @dataclass(frozen=True)
 class MeterView:
-    """A meter as its branch sees it. `remarks`: codes of branches/rules.py REMARKS."""
+    """A meter as its branch sees it. `remarks`: codes of branches/rules.py REMARKS; `drift_s`: our clock less its own."""
 
     kind: str
     name: str
@@ -116,6 +116,13 @@ class MeterView:
     enrolment: str | None
     enrolment_code: str | None
     remarks: tuple[str, ...] = ()
+    drift_s: int | None = None
+    calibration_due_on: date | None = None
+    strips_expire_on: date | None = None
+
+    @property
+    def is_clock_right(self) -> bool:
+        return "meter_clock_wrong" not in self.remarks
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,8 @@ def _meter_view(meter: Meter, today: date) -> MeterView:
     )
     return MeterView(
         meter.kind, meter.name, meter.model, meter.serial, meter.battery_pct, "battery_low" in remarks,
-        meter.last_seen_at, meter.id, meter.enrolment, meter.enrolment_code, remarks,
+        meter.last_seen_at, meter.id, meter.enrolment, meter.enrolment_code, remarks, meter.drift_s,
+        meter.calibration_due_on, meter.strips_expire_on,
     )  # fmt: skip
 
 

@@ -39,7 +39,10 @@ def guard(
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             if not machine and not is_open_to(action, who().role):
-                raise SignInNeeded() if who().role is None else Forbidden()
+                if who().role is None:
+                    raise SignInNeeded()
+                services().refuse_role(who(), action)
+                raise Forbidden()
             return view(*args, **kwargs)
 
         guarded.action, guarded.machine = action, machine  # type: ignore[attr-defined]

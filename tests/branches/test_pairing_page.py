@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from flask.testing import FlaskClient
@@ -54,6 +55,24 @@ def test_the_digits_of_the_meter_go_to_the_gateway(anna: FlaskClient, services: 
 
 
 def test_another_branchs_meter_is_out_of_reach(anna: FlaskClient, services: Services) -> None:
-    for deed in ("pair", "passkey"):
+    for deed in ("pair", "passkey", "forget"):
         assert anna.post(f"/branch/meters/{FOREIGN}/{deed}", data={"passkey": "123456"}).status_code == 404
     assert orders(services) == []
+
+
+def test_the_registry_shows_what_is_known_of_each_meter(anna: FlaskClient, services: Services) -> None:
+    with services.db.write() as tx:
+        meter = tx.get_one(Meter, MINE)
+        meter.serial, meter.battery_pct, meter.drift_s = "GL-77", 15, 600
+        meter.calibration_due_on = date(2027, 2, 1)
+    text = anna.get("/branch").get_data(as_text=True)
+
+    assert all(words in text for words in ("GL-77", "15 %", "wrong by 10 min", "01.02.2027", "battery is low"))
+    assert "The times of its results are corrected" in text
+
+
+def test_a_meter_taken_off_the_list_is_forgotten_by_the_gateway_too(anna: FlaskClient, services: Services) -> None:
+    anna.post(f"/branch/meters/{MINE}/forget")
+
+    assert orders(services) == ["forget_meter"]
+    assert str(MINE) not in anna.get("/branch").get_data(as_text=True)

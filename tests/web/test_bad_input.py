@@ -13,8 +13,10 @@ from uuid import UUID
 import pytest
 from flask import Response
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.routing import Rule
 
+from telemed.access.models import AuditRow
 from telemed.access.roles import is_open_to
 from telemed.booking.models import Booking
 from telemed.bootstrap import Application
@@ -177,7 +179,7 @@ def test_what_a_role_may_not_do_is_refused_by_every_route(
 ) -> None:
     role = request.node.callspec.params["client"]
     own = {(rule.endpoint, method) for method in ("GET", "POST") for rule in routes(application, role, method)}
-    answers = {}
+    answers, before = {}, refused_by_role(application)
     for rule in application.app.url_map.iter_rules():
         view = application.app.view_functions[rule.endpoint]
         if action_of(view) is None or getattr(view, "machine", False):
@@ -189,6 +191,12 @@ def test_what_a_role_may_not_do_is_refused_by_every_route(
 
     assert answers, "every role has something that it may not do"
     assert {name: status for name, status in answers.items() if status != 403} == {}
+    assert refused_by_role(application) - before == len(answers), "each try is in the audit trail"
+
+
+def refused_by_role(application: Application) -> int:
+    with application.services.db.read() as tx:
+        return len(tx.scalars(select(AuditRow.no).where(AuditRow.reason == "role")).all())
 
 
 @pytest.mark.parametrize("client", sorted(ROLES), indirect=True)
