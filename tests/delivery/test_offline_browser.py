@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import segno
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route, expect, sync_playwright
 from sqlalchemy import delete, func, select
 from werkzeug.serving import make_server
 
@@ -166,6 +166,23 @@ def test_a_hand_over_with_no_network_is_sent_later_exactly_once(phone: BrowserCo
     assert (post.now(parcel_id).state, post.now(parcel_id).verified, post.finals(parcel_id)) == ("delivered", True, 1)
     assert post.now(other).state == "given"
     assert page.problems == []  # type: ignore[attr-defined]
+
+
+def test_a_network_that_returns_while_a_try_still_hangs_is_used_at_once(phone: BrowserContext, post: Post) -> None:
+    parcel_id = post.parcel("given")
+    page = open_page(phone)
+    hanging: list[Route] = []
+    page.route("**/api/v1/delivery/phones", lambda route: route.continue_() if hanging else hanging.append(route))
+    open_hand_over(page, parcel_id)
+    with page.expect_request("**/api/v1/delivery/phones"):
+        page.locator("#code").fill(post.secret(parcel_id))
+        page.locator("[data-code] button").click()
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    assert unsent(page) == 1
+    hanging[0].abort()
+    wait_until_sent(page)
+
+    assert post.now(parcel_id).state == "delivered"
 
 
 def test_a_hundred_rapid_taps_are_one_event(phone: BrowserContext, post: Post, services: Services) -> None:

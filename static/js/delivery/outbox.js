@@ -9,7 +9,7 @@ const EVERY_MS = 60_000;
 export class Outbox {
   /** `changed({error})` is called after every attempt. */
   constructor(postman, changed) {
-    Object.assign(this, { postman, changed, running: null, isForgetful: false });
+    Object.assign(this, { postman, changed, running: null, isWanted: false, isForgetful: false });
   }
 
   async start() {
@@ -27,10 +27,18 @@ export class Outbox {
     return store.append(this.device, this.postman, { report, once, number });
   }
 
-  /** Send all and read the list anew. Only one at a time; further calls wait for the same end. */
+  /** Send all and read the list anew. Only one at a time; a call meanwhile has its own turn after it. */
   flush() {
-    this.running ??= this.#run().finally(() => { this.running = null; });
+    this.isWanted = true; // the try that runs may have begun without a network, and still hang
+    this.running ??= this.#turns().finally(() => { this.running = null; });
     return this.running;
+  }
+
+  async #turns() {
+    while (this.isWanted) {
+      this.isWanted = false;
+      await this.#run();
+    }
   }
 
   async #run() {
