@@ -46,7 +46,7 @@ from telemed.delivery import api as delivery_api
 from telemed.delivery import live as delivery_live
 from telemed.delivery import service as delivery_service
 from telemed.delivery import web as delivery_web
-from telemed.desks import coordinator, counter, doctor, home, morning, my, pharmacy, rounds, simulated
+from telemed.desks import coordinator, counter, doctor, home, morning, my, pharmacy, protocols, rounds, simulated
 from telemed.errors import StartRefused
 from telemed.feedback import service as feedback_service
 from telemed.feedback import web as feedback_web
@@ -105,6 +105,7 @@ PAGES = (
     rounds.pages,
     coordinator.pages,
     my.pages,
+    protocols.pages,
     simulated.pages,
 )
 LIVE_SLICES = (branches_live, checkup_live, consultation_live, delivery_live)

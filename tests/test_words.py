@@ -47,6 +47,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "outcome_": consultation.OUTCOMES,
     "line_": tuple(LineClass),
     "mode_": consultation.MODES,
+    "mean_": ("last_two", "all"),
     "step_": pilot.STEPS,
     "step_state_": ("waiting", "asked", "repeat", "done", "skipped", "not_needed"),
     "measure_": KINDS,

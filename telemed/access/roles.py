@@ -52,6 +52,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "branch.check_morning": {"clerk": "own_branch"},
     "region.read": {"coordinator": "own_region"},
     "region.set_regime": {"coordinator": "own_region"},
+    "branch.set_rule": {"coordinator": "own_region"},  # by which guideline: no clerk's choice
     "gateway.join": {ANYONE: "always"},
     "gateway.heartbeat": {"gateway": "own_branch"},
     # 3 booking
