@@ -1,4 +1,4 @@
-"""`python -m devices COMMAND`: join run scan enrol decode simulate."""
+"""`python -m devices COMMAND`: join run status scan enrol decode simulate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from devices import identity, sealing, uplink
+from devices import identity, sealing, status, uplink
 from devices.agent import Agent, OpenRadio, press_button, simulator_address, system_radio
 from devices.decode import run_decode
 from devices.journal import Journal, JournalError, JournalLocked
@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
     join.add_argument("code", metavar="CODE")
     join.add_argument("--name", default=socket.gethostname(), help="what the branch page calls this gateway")
     commands.add_parser("run", help="read meters and pass readings on until stopped")
+    told = commands.add_parser("status", help="say in words how the gateway of this computer is")
+    told.add_argument("--lang", choices=status.LANGUAGES, help="by default the language of this computer")
+    told.add_argument("--json", action="store_true", help="the same for a program")
     scan = commands.add_parser("scan", help="list the meters that show themselves")
     scan.add_argument("--seconds", type=float, default=SCAN_S)
     enrol = commands.add_parser("enrol", help="take readings of one more meter")
@@ -158,13 +161,43 @@ async def run_gateway(settings: Settings, known: identity.Identity) -> None:
                     is_simulated,
                     local_zone(),
                     simulate=press_button(settings.meters_dir) if is_simulated else None,
-                    show=lambda light: identity.write_whole(settings.gateway_dir / "status.json", json.dumps(light)),
+                    show=lambda light: show_light(settings.gateway_dir, light),
                 )
                 logging.getLogger(__name__).info("gateway %s at work", known.gateway_id)
                 await agent.run(stop)
     finally:
         journal.checkpoint()
         journal.close()
+
+
+def show_light(folder: Path, light: status.Light) -> None:
+    """Put the light beside the journal, for programs and as a page for the clerk. Raises OSError."""
+    identity.write_whole(folder / status.JSON_FILE, json.dumps(light.as_json()))
+    identity.write_whole(folder / status.PAGE_FILE, status.page(light, local_zone()))
+
+
+def status_command(settings: Settings, options: argparse.Namespace) -> int:
+    """Say what is wrong, since when and what to do; the exit code is 0 when nothing is."""
+    light = status.read_light(settings.gateway_dir, datetime.now(UTC), is_alive)
+    language = options.lang or status.language_of(os.environ.get("LC_ALL") or os.environ.get("LANG") or "")
+    lines = status.sentences(light, language, local_zone())
+    print(json.dumps(light.as_json()) if options.json else "\n".join(lines))
+    return OK if light.status == "ok" else FAILED
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process of this number runs."""
+    return Path(f"/proc/{pid}").exists() if Path("/proc/self").exists() else _answers(pid)
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def scan_command(settings: Settings, options: argparse.Namespace) -> int:
@@ -290,6 +323,7 @@ def stop_on_signals() -> asyncio.Event:
 COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "join": join_command,
     "run": run_command,
+    "status": status_command,
     "scan": scan_command,
     "enrol": enrol_command,
     "simulate": simulate_command,

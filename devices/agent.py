@@ -26,8 +26,10 @@ from devices.meters import EnrolledMeters
 from devices.orders import Orders
 from devices.outbox import KEEP_DAYS, Outbox
 from devices.pairing import Enrolments
+from devices.reach import Reach
 from devices.sealer import Sealer
 from devices.session import Session
+from devices.status import SHOWN_AGAIN, Light, known
 from devices.transport import Radio, RadioError
 
 log = logging.getLogger(__name__)
@@ -83,7 +85,7 @@ class Agent:
         radio_patience: RadioPatience | None = None,
         waits: Waits | None = None,
         running_s: Callable[[], float] = time.monotonic,
-        show: Callable[[dict[str, object]], None] | None = None,
+        show: Callable[[Light], None] | None = None,
     ) -> None:
         self.identity = identity
         self.journal = journal
@@ -112,9 +114,9 @@ class Agent:
         self._line_status = "ok"
         self._clock_status = "ok"
         self._is_clock_right = False  # until the server has said so
-        self._reach = "ok"
+        self.reach = Reach(journal)
         self._show = show or (lambda _light: None)
-        self._shown: dict[str, object] = {}
+        self._shown = Light("", since=now())
         self._is_back = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -134,21 +136,25 @@ class Agent:
 
     def status(self) -> str:
         """Return "ok" or the first thing that an operator should look at, as this computer sees it."""
-        return _first_trouble(self.collector.status, self._line_status, self._reach, self._status_when_heard())
+        return _first_trouble(self.collector.status, known(self._line_status), self.reach.code, self._status_when_heard())
 
     def _status_when_heard(self) -> str:
         """Return what to tell the server: being heard, it is not out of reach, whatever the try before found."""
         is_lost = any(self.enrolments.waits_for_operator(meter.enrolment_id) for meter in self.meters.all())
         bond = "pair_again" if is_lost else "ok"
-        return _first_trouble(self.collector.status, self._line_status, self._clock_status, bond)
+        return _first_trouble(self.collector.status, known(self._line_status), self._clock_status, bond)
 
     def show_light(self) -> None:
-        """Show the one status light when it changes: what is wrong, and how many items wait for the server."""
-        light: dict[str, object] = {"status": self.status(), "waiting": self.outbox.waiting()}
-        if light != self._shown:
-            with contextlib.suppress(OSError):  # the disk that is full may be the light's own
-                self._show(light)
-                self._shown = light
+        """Show the one status light when it changes, and again each minute: what is wrong since when, what waits."""
+        now, status, before = self._now(), self.status(), self._shown
+        since = before.since if status == before.status else now
+        light = Light(status, self.outbox.waiting(), since, now)
+        is_same = (light.status, light.waiting) == (before.status, before.waiting)
+        if is_same and before.at is not None and abs(now - before.at) < SHOWN_AGAIN:
+            return
+        with contextlib.suppress(OSError):  # the disk that is full may be the light's own
+            self._show(light)
+            self._shown = light
 
     async def read_meters(self) -> None:
         """Keep a radio open and fetch from meters; come back when the radio went away."""
@@ -266,7 +272,7 @@ class Agent:
         is_off = abs((answer.time - self._now()).total_seconds()) > CLOCK_WRONG_ABOVE_S
         self._clock_status = "clock_wrong" if is_off else "ok"
         self._is_clock_right = not is_off
-        self._reach = "ok"
+        self.reach.find(self._now())
         if answer.epoch != self.outbox.epoch():
             self.outbox.enter_epoch(answer.epoch, answer.watermark)
         self._is_back.set()
@@ -284,16 +290,23 @@ class Agent:
             "open_visit": self.session.open_visit_id,
             "radio": "simulated" if self.is_simulated else "system",
             "status": self._status_when_heard(),
+            "outage": self.reach.report(),
             "version": VERSION,
             "meters": [
                 meter.as_heartbeat() | self.enrolments.report(meter.enrolment_id, is_known=meter.is_known)
                 for meter in self.meters.all()
             ],
-            "journal": {"undecodable": self.journal.undecodable(), "stored": self.outbox.stored()},
+            "journal": {
+                "undecodable": self.journal.undecodable(), "undecodable_at": self.journal.undecodable_at(),
+                "stored": self.outbox.stored(), "oldest_unsent_at": self.journal.oldest_unsent_at(),
+            },  # fmt: skip
         }
 
     def _note_reach(self, error: Exception) -> None:
-        self._reach = error.code if isinstance(error, uplink.Offline) else "ok"
+        if isinstance(error, uplink.Offline):
+            self.reach.lose(error.code, self._now())
+        else:
+            self.reach.find(self._now())
         self.show_light()
 
     def _check_clock(self) -> None:

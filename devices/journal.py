@@ -307,6 +307,18 @@ class Journal:
         """Return how many packets wait for a person."""
         return self.count("select count(*) from packet where state = 'undecodable'")
 
+    def undecodable_at(self) -> str | None:
+        """Return when the newest packet came that nobody could read."""
+        return self._moment("select max(received_at) from packet where state = 'undecodable'")
+
+    def oldest_unsent_at(self) -> str | None:
+        """Return when the oldest item came that the server has not acknowledged."""
+        return self._moment("select (select received_at from item where sent = 0 order by seq limit 1)")
+
+    def _moment(self, statement: str) -> str | None:
+        found = next(iter(self.rows(statement)))[0]
+        return None if found is None else str(found)
+
     def forget_before(self, moment: str) -> None:
         """Drop what was received and sent before the moment. Names of readings stay, so that none comes back as new."""
         with self.transaction() as db:

@@ -47,6 +47,18 @@ class MeterReport(_Lenient):
     enrolment_code: str | None = Field(default=None, max_length=32, pattern=r"^[a-z_]+$")
 
 
+class JournalReport(_Lenient):
+    undecodable: int = Field(default=0, ge=0, lt=2**31)
+    undecodable_at: AwareDatetime | None = None
+    oldest_unsent_at: AwareDatetime | None = None
+
+
+class Outage(_Lenient):
+    code: str = Field(max_length=32, pattern=r"^[a-z_]+$")
+    since: AwareDatetime
+    until: AwareDatetime
+
+
 class Heartbeat(_Lenient):
     protocol: Literal[1]
     gateway_id: UUID
@@ -58,6 +70,8 @@ class Heartbeat(_Lenient):
     status: str = Field(max_length=32, pattern=r"^[a-z_]+$")
     version: str = Field(default="", max_length=32)
     meters: list[MeterReport] = Field(default=[], max_length=50)
+    journal: JournalReport = JournalReport()
+    outage: Outage | None = None
 
 
 @api.post("/api/v1/gateway/join")

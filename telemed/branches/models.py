@@ -97,7 +97,9 @@ class Meter(Base):
 
 
 class Gateway(Base):
-    """A branch PC that joined. `watermark` and `chain_hash` are the end of its accepted sequence; `beat` only grows."""
+    """A branch PC that joined. `watermark` and `chain_hash` are the end of its accepted sequence; `beat` only grows.
+    `undecodable` counts packets that it holds and cannot read; `outage_*` is the last time it was without the server.
+    """
 
     __tablename__ = "gateway"
 
@@ -112,6 +114,12 @@ class Gateway(Base):
     status: Mapped[str] = mapped_column(default="joined")
     radio: Mapped[str] = mapped_column(default="system")
     queue: Mapped[int] = mapped_column(default=0)
+    oldest_unsent_at: Mapped[datetime | None]
+    undecodable: Mapped[int] = mapped_column(default=0, server_default="0")
+    undecodable_at: Mapped[datetime | None]
+    outage_code: Mapped[str | None]
+    outage_since: Mapped[datetime | None]
+    outage_until: Mapped[datetime | None]
     watermark: Mapped[int] = mapped_column(default=0)
     chain_hash: Mapped[str] = mapped_column(default="0" * 64)
 

@@ -10,6 +10,10 @@ JOIN_CODE_LIFE = timedelta(hours=24)
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0, 1, which are misread
 CODE_LENGTH = 12
 SILENT_AFTER = timedelta(seconds=90)
+OUTAGE_SHOWN = timedelta(days=1)
+OUTAGE_REASONS = ("offline", "line_not_trusted", "line_hijacked")  # of tests/contract/gateway-status.json; rest: offline
+# What a heartbeat can report; a word of a newer gateway is shown as the plainest trouble.
+HEARD = ("joined", "ok", "no_radio", "disk_full", "chain_broken", "server_refuses", "clock_wrong", "pair_again")
 POLL_DEMO_VISIT_S, POLL_OPEN_S, POLL_CLOSED_S = 0.5, 2.0, 10.0
 BATTERY_LOW_PCT = 20
 METER_CLOCK_OFF_S = 120  # above it the times of a meter's readings are corrected and the clerk is told
@@ -39,7 +43,17 @@ def light(status: str, last_seen_at: datetime | None, now: datetime) -> str:
     """Return the one word of the gateway's light: ok, silent, or the problem it reports."""
     if last_seen_at is None or now - last_seen_at > SILENT_AFTER:
         return "silent"
-    return status
+    return status if status in HEARD else "server_refuses"
+
+
+def outage_reason(code: str) -> str:
+    """Return why a gateway was without the server, in a word that has its sentence."""
+    return code if code in OUTAGE_REASONS else "offline"
+
+
+def is_worth_showing(outage_until: datetime, now: datetime) -> bool:
+    """Tell whether an outage is recent enough to matter to the clerk."""
+    return now - outage_until < OUTAGE_SHOWN
 
 
 def next_poll_s(*, visit_is_open: bool, branch_is_open: bool, demo: bool) -> float:

@@ -126,6 +126,15 @@ class MeterView:
 
 
 @dataclass(frozen=True)
+class OutageView:
+    """The last time that a gateway was without the server, and why."""
+
+    code: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class BranchView:
     """A branch with its equipment, as its clerk sees it. `light`: absent, silent, ok, or the reported problem."""
 
@@ -144,7 +153,10 @@ class BranchView:
     queue: int
     radio: str
     meters: list[MeterView]
+    undecodable: int = 0
     undecodable_at: datetime | None = None
+    oldest_unsent_at: datetime | None = None
+    outage: OutageView | None = None
 
 
 def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> BranchView:
@@ -164,7 +176,19 @@ def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> B
             gateway_id=gateway.id if gateway else None, gateway_seen_at=gateway.last_seen_at if gateway else None,
             queue=gateway.queue if gateway else 0, radio=gateway.radio if gateway else "system",
             meters=[_meter_view(meter, morning.day_of(branch.zone, now)) for meter in meters],
+            undecodable=gateway.undecodable if gateway else 0,
+            undecodable_at=gateway.undecodable_at if gateway else None,
+            oldest_unsent_at=gateway.oldest_unsent_at if gateway else None,
+            outage=_outage_view(gateway, now) if gateway else None,
         )  # fmt: skip
+
+
+def _outage_view(gateway: Gateway, now: datetime) -> OutageView | None:
+    if gateway.outage_code is None or gateway.outage_since is None or gateway.outage_until is None:
+        return None
+    if not rules.is_worth_showing(gateway.outage_until, now):
+        return None
+    return OutageView(rules.outage_reason(gateway.outage_code), gateway.outage_since, gateway.outage_until)
 
 
 def _meter_view(meter: Meter, today: date) -> MeterView:
@@ -346,7 +370,8 @@ def heartbeat(services: Services, who: Principal, beat: dict[str, Any]) -> dict[
         before = rules.light(gateway.status, gateway.last_seen_at, now)
         gateway.beat, gateway.status, gateway.radio = beat["beat"], beat["status"], beat["radio"]
         gateway.queue, gateway.last_seen_at = beat["queue"], now
-        changed = _note_meters(tx, gateway, beat["meters"]) or before != gateway.status
+        _note_journal(gateway, beat)
+        changed = _note_meters(tx, gateway, beat["meters"]) or before != rules.light(gateway.status, now, now)
         if changed:
             subject = Subject(branch_id=gateway.branch_id)
             audit.record(tx, now, who, "gateway.heartbeat", subject, allowed=True, reason="changed")
@@ -360,6 +385,17 @@ def heartbeat(services: Services, who: Principal, beat: dict[str, Any]) -> dict[
             ),
             "orders": _orders_after(tx, gateway.id, beat["last_order"]),
         }  # fmt: skip
+
+
+def _note_journal(gateway: Gateway, beat: dict[str, Any]) -> None:
+    """Write down what waits on the branch PC, what it could not read, and its last time without us."""
+    journal, outage = beat["journal"], beat["outage"]
+    gateway.oldest_unsent_at = journal["oldest_unsent_at"]
+    gateway.undecodable, gateway.undecodable_at = journal["undecodable"], journal["undecodable_at"]
+    if outage is not None:
+        gateway.outage_code, gateway.outage_since, gateway.outage_until = (
+            outage["code"], outage["since"], outage["until"],
+        )  # fmt: skip
 
 
 def _orders_after(tx: Session, gateway_id: UUID, last: int) -> list[dict[str, Any]]:

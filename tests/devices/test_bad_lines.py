@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from devices import uplink, wire
 from devices.agent import Agent, Waits, system_radio
 from devices.journal import Connection, Journal, JournalFull
+from devices.status import Light
 from tests.devices.fake_server import FakeServer, serving
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -37,8 +38,8 @@ class Gateway:
         self.lights: list[str] = []
         self.lit = asyncio.Event()
 
-    def show(self, light: dict[str, object]) -> None:
-        self.lights.append(str(light["status"]))
+    def show(self, light: Light) -> None:
+        self.lights.append(light.status)
         self.lit.set()
 
     async def until_light(self, status: str) -> None:

@@ -75,7 +75,7 @@ def test_an_unreadable_packet_keeps_its_bytes_for_a_person(journal: Journal) -> 
     journal.keep_packet("c", 1, "2a35", b"\xff", AT, None)
     journal.settle_packet(1, UNDECODABLE)
 
-    assert journal.undecodable() == 1
+    assert (journal.undecodable(), journal.undecodable_at()) == (1, AT)
     assert journal.rows("select raw from packet") == [(b"\xff",)]
 
 

@@ -261,9 +261,10 @@ def heartbeat_file() -> dict[str, Any]:
         "open_visit": VISIT_ID,
         "radio": "simulated",
         "status": "ok",
+        "outage": {"code": "line_hijacked", "since": "2026-11-23T09:40:00.000Z", "until": "2026-11-23T09:58:00.000Z"},
         "version": "0.1.0",
         "meters": [meter],
-        "journal": {"undecodable": 0, "stored": 4},
+        "journal": {"undecodable": 0, "undecodable_at": None, "stored": 4, "oldest_unsent_at": "2026-11-23T10:00:11.250Z"},
     }
     orders: list[dict[str, Any]] = [
         {"no": 4, "kind": "open_visit", "visit_id": VISIT_ID},
