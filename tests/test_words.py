@@ -19,6 +19,7 @@ from telemed.booking import rules as booking
 from telemed.branches import morning
 from telemed.checkup import rules as checkup
 from telemed.consultation import rules as consultation
+from telemed.consultation import verdicts
 from telemed.consultation.line import LineClass
 from telemed.desks import rules as desks
 from telemed.feedback import rules as feedback
@@ -48,6 +49,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "line_": tuple(LineClass),
     "mode_": consultation.MODES,
     "mean_": ("last_two", "all"),
+    "calls_": (*verdicts.VERDICTS, *(f"{word}_means" for word in verdicts.VERDICTS if word != "well")),
+    "voice_": ("better", "worse"),
     "step_": pilot.STEPS,
     "step_state_": ("waiting", "asked", "repeat", "done", "skipped", "not_needed"),
     "measure_": KINDS,

@@ -28,6 +28,8 @@ STEP_REASONS = ("start", "line_thin", "line_slow", "line_better", "doctor", "cle
 PLACE_KEPT = timedelta(minutes=10)
 LINE_FRESH = timedelta(hours=12)
 QUALITY_SHOWN = timedelta(days=30)
+QUALITY_NOW = timedelta(days=7)
+QUALITY_WEEKS = 8
 NOTE_FIELDS = ("complaint", "findings", "assessment", "plan")
 NOTE_FIELD_MAX = 4000
 MESSAGE_MAX = 500

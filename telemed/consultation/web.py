@@ -117,7 +117,8 @@ def finish(visit_id: UUID) -> ResponseReturnValue:
 @guard("consultation.read_quality")
 def quality() -> ResponseReturnValue:
     """Show the coordinator how calls went in each branch."""
-    return render_template("consultation/quality.html", rows=service_quality.quality_of_region(services(), who()))
+    rows = service_quality.quality_of_region(services(), who())
+    return render_template("consultation/quality.html", rows=rows, rest=service_quality.without_calls(services(), who()))
 
 
 @pages.get("/quality/<uuid:branch_id>")
@@ -128,4 +129,7 @@ def quality_of_branch(branch_id: UUID) -> ResponseReturnValue:
     today = service_morning.of_today(services(), who(), branch_id)
     words.use_zone(today.zone)
     over_time = service_lines.line_over_time(services(), who(), branch_id)
-    return render_template("consultation/quality.html", rows=rows, name=name, morning=today, over_time=over_time)
+    weeks = service_quality.quality_by_week(services(), who(), branch_id)
+    return render_template(
+        "consultation/quality.html", rows=rows, weeks=weeks, name=name, morning=today, over_time=over_time
+    )
