@@ -299,7 +299,7 @@ class Agent:
             "journal": {
                 "undecodable": self.journal.undecodable(), "undecodable_at": self.journal.undecodable_at(),
                 "stored": self.outbox.stored(), "oldest_unsent_at": self.journal.oldest_unsent_at(),
-            },  # fmt: skip
+            },
         }
 
     def _note_reach(self, error: Exception) -> None:

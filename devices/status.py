@@ -209,8 +209,8 @@ def page(light: Light, zone: tzinfo) -> str:
     return (
         '<!doctype html><html lang="ru"><meta charset="utf-8"><meta http-equiv="refresh" content="20">'
         '<meta name="viewport" content="width=device-width"><title>Telemed</title>'
-        "<style>body{font:20px sans-serif;max-width:40em;margin:1em auto;padding:0 1em}h1{font-size:1.4em;margin:1em 0 .3em}"
-        f"p{{margin:.3em 0}}</style>{''.join(parts)}</html>"
+        "<style>body{font:20px sans-serif;max-width:40em;margin:1em auto;padding:0 1em}"
+        f"h1{{font-size:1.4em;margin:1em 0 .3em}}p{{margin:.3em 0}}</style>{''.join(parts)}</html>"
     )
 
 
