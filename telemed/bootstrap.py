@@ -232,11 +232,11 @@ def _configure(app: Flask, services: Services) -> None:
     if settings.trusted_proxies:
         n = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
-    csrf = CSRFProtect(app)
     errors.register(app)
     _name_requests(app)
     sign_in.load(app)
     words.register(app)
+    csrf = CSRFProtect(app)  # after who and in which language are known: its refusal is a page too
     assets.register(app, ROOT / "static")
     compress.register(app, ROOT / "static")
     csp.register(app, https=settings.is_https, template="parts/importmap.html")

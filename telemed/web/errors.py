@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, Response, g, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, g, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from telemed.access.roles import is_open_to
 from telemed.errors import Invalid, SignInNeeded, StillWorking, TelemedError, TooMany
+from telemed.web.forms import is_own_path
+from telemed.web.guard import action_of, who
 
 log = structlog.get_logger()
 HTTP_CODES = {
@@ -57,6 +61,9 @@ def _on_ours(error: TelemedError) -> ResponseReturnValue:
 
 
 def _on_csrf(_error: CSRFError) -> ResponseReturnValue:
+    action = action_of(current_app.view_functions[request.endpoint]) if request.endpoint else None
+    if action and who().role is None and not is_open_to(action, None):
+        return answer(401, "sign_in_needed")  # the session ended: sending once more would never help
     return answer(400, "csrf_expired")
 
 
@@ -79,12 +86,19 @@ def _is_debug() -> bool:
     return bool(g.get("log_tracebacks", False))
 
 
+def _back() -> str:
+    """Return the page of ours from which the request came, or the desk."""
+    came_from = urlsplit(request.referrer or "")
+    path = came_from.path + (f"?{came_from.query}" if came_from.query else "")
+    return path if came_from.netloc == request.host and is_own_path(path) else "/"
+
+
 def answer(status: int, code: str, document: dict[str, Any] | None = None) -> Response:
     """Return the error as JSON or as a page."""
     if wants_json():
         body = {**(document or {"error": code}), "request_id": g.get("request_id")}
         response = make_response(jsonify(body), status)
     else:
-        response = make_response(render_template("parts/error.html", code=code, status=status), status)
+        response = make_response(render_template("parts/error.html", code=code, status=status, back=_back()), status)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 from wtforms import PasswordField
 
 from telemed import i18n
 from telemed.access import accounts
+from telemed.access.roles import is_open_to
 from telemed.errors import Forbidden, NotFound, TelemedError
 from telemed.web import words
 from telemed.web.forms import PageForm, TextField, at_most, is_own_path, required
-from telemed.web.guard import guard, services, who
+from telemed.web.guard import action_of, guard, services, who
 from telemed.web.live import COOKIE
 
 pages = Blueprint("sign_in", __name__)
@@ -56,7 +59,7 @@ def submit() -> ResponseReturnValue:
     except TelemedError as error:
         form_.form_errors.append(error.code)
         return _page(form_), error.status
-    return with_session(redirect(_next_page()), token)
+    return with_session(redirect(_next_page_of(token)), token)
 
 
 @pages.post("/sign-in/demo")
@@ -68,7 +71,7 @@ def demo() -> ResponseReturnValue:
     person = accounts.demo_person(services(), request.form.get("login", ""))
     if person is None:
         raise Forbidden("wrong_password")
-    response = with_session(redirect(url_for("home.open_home")), person)
+    response = with_session(redirect(_next_page_of(person)), person)
     # The demo's people prefer Russian; whoever plays them goes on in the language in which the button was read.
     response.set_cookie("lang", words.lang(), **_kept())
     return response
@@ -113,6 +116,17 @@ def _kept() -> dict[str, Any]:
 
 def _secure() -> bool:
     return services().settings.is_https
+
+
+def _next_page_of(token: str) -> str:
+    """Return where a new session begins: the page it was asked for, unless that is another role's."""
+    target = _next_page()
+    try:
+        endpoint, _facts = current_app.url_map.bind("").match(urlsplit(target).path, method="GET")
+    except HTTPException:
+        return url_for("home.open_home")
+    action = action_of(current_app.view_functions[endpoint])
+    return target if action and is_open_to(action, accounts.who_is(services(), token).role) else url_for("home.open_home")
 
 
 def _next_page() -> str:

@@ -172,3 +172,40 @@ def test_a_form_without_its_token_changes_nothing(application: Application, sign
     assert browser.get("/counter").status_code == 200
     json_answer = browser.post("/api/v1/consultations/00000000-0000-4000-8000-000000000000/note", json={})
     assert (json_answer.status_code, json_answer.json["error"]) == (400, "csrf_expired")
+
+
+def test_whose_session_ended_behind_a_form_is_asked_to_sign_in_and_comes_back(application: Application) -> None:
+    application.app.config.update(WTF_CSRF_ENABLED=True)
+    stranger = application.app.test_client()
+    stranger.set_cookie("lang", "be")
+    answer = stranger.post("/patients/new?phone=1", headers={"Referer": "http://localhost/patients/new?phone=1"})
+    foreign = stranger.post("/patients/new", headers={"Referer": "https://example.org/patients/new"})
+
+    assert answer.status_code == foreign.status_code == 401
+    assert "/sign-in?next=/patients/new?phone%3D1" in answer.text
+    assert "Увайдзіце" in answer.text, "in the language of before"
+    assert "example.org" not in foreign.text
+
+
+def test_an_old_form_that_anybody_may_send_is_only_too_old(application: Application) -> None:
+    application.app.config.update(WTF_CSRF_ENABLED=True)
+
+    assert application.app.test_client().post("/card").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "shown"),
+    [
+        ("/patients/new?phone=1", "/patients/new?phone=1"),
+        ("/doctor", "/"),
+        ("/nowhere", "/"),
+        ("/sign-out", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_session_begins_at_the_page_it_was_asked_for_unless_that_is_another_roles(
+    application: Application, asked_for: str, shown: str
+) -> None:
+    form = {"login": "anna", "password": cast.PASSWORD, "next": asked_for}
+
+    assert application.app.test_client().post("/sign-in", data=form).location == shown

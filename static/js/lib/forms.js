@@ -78,6 +78,6 @@ function wasSent(key) {
 
 function dropSentDraft() {
   const key = sessionStorage.getItem(SENT);
-  if (key && wasSent(key) && !document.querySelector(".error-summary")) sessionStorage.removeItem(key);
+  if (key && wasSent(key) && !document.querySelector(".error-summary, [data-error-page]")) sessionStorage.removeItem(key);
   sessionStorage.removeItem(SENT);
 }
