@@ -181,6 +181,7 @@ def reasons() -> Iterator[str]:
             yield from (text for part in given for text in texts(part))
     yield from (*plausibility.FAULTS, *plausibility.DOUBTS)
     yield from ("no_visit", "meter_not_enrolled", "visit_elsewhere", "visit_not_open", "time_unknown", "outside_window")
+    yield "visit_at_other_corner"
 
 
 NOT_REASONS = {"systolic_mmhg", "diastolic_mmhg", "pulse_rate"}  # the fields it reads

@@ -341,10 +341,12 @@ def _b64(raw: bytes) -> str:
 # --- heartbeat and orders -----------------------------------------------------------------------------------------
 
 
-def order_gateway(services: Services, tx: Session, branch_id: UUID, kind: str, body: dict[str, Any]) -> int | None:
-    """Store the next numbered order for the branch's gateway; None when it has none."""
-    gateway = gateway_of(tx, branch_id)
-    if gateway is None:
+def order_gateway(
+    services: Services, tx: Session, branch_id: UUID, kind: str, body: dict[str, Any], gateway_id: UUID | None = None
+) -> int | None:  # fmt: skip
+    """Store the next numbered order for this gateway, without one for the branch's newest; None when there is none."""
+    gateway = tx.get(Gateway, gateway_id) if gateway_id else gateway_of(tx, branch_id)
+    if gateway is None or gateway.revoked_at is not None:
         return None
     last = tx.scalar(select(func.max(GatewayOrder.no)).where(GatewayOrder.gateway_id == gateway.id)) or 0
     tx.add(

@@ -16,6 +16,7 @@ class Visit(Base):
     """A patient at the corner. `kind`: branch, doorstep, home, outreach. `state`: open, ready (for the doctor), closed.
     Sealed `answers`: {symptoms: [code], question: str, medicines: str, allergies: str, fasting: bool|None,
     arm: left|right, cuff: small|medium|large, known_hypertension: bool|None}.
+    `gateway_id` and `kit_id` bind the visit: what another gateway or another kit's meter gives is never this patient's.
     """
 
     __tablename__ = "visit"
@@ -29,6 +30,7 @@ class Visit(Base):
     branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), index=True)
     corner_id: Mapped[UUID | None] = mapped_column(ForeignKey("corner.id"))
     gateway_id: Mapped[UUID | None] = mapped_column(ForeignKey("gateway.id"))
+    kit_id: Mapped[UUID | None] = mapped_column(ForeignKey("kit.id", name="fk_visit_kit_id"))
     protocol: Mapped[str]
     identified_by: Mapped[str]
     opened_by: Mapped[UUID]

@@ -15,7 +15,7 @@ from telemed.access.relations import Principal, Relation, Subject
 from telemed.booking import service as booking
 from telemed.booking.models import Booking
 from telemed.branches import service as branches
-from telemed.branches.models import Corner
+from telemed.branches.models import Corner, Gateway, Kit
 from telemed.checkup import rules
 from telemed.checkup.events import MeasurementAsked, SymptomsAnswered, VisitClosed, VisitOpened, VisitReady
 from telemed.checkup.models import SeriesStep, Visit
@@ -83,7 +83,7 @@ def open_visit(
             )  # fmt: skip
         if booking_id is not None:
             booking.mark_arrived(services, tx, booking_id)
-        branches.order_gateway(services, tx, branch_id, "open_visit", {"visit_id": str(visit.id)})
+        branches.order_gateway(services, tx, branch_id, "open_visit", {"visit_id": str(visit.id)}, visit.gateway_id)
         services.publish(tx, VisitOpened(visit.id, patient_id, branch_id, booking_id, visit.opened_at))
         return visit.id
 
@@ -95,7 +95,7 @@ def _new_visit(
     booked = booking.booking_of(tx, booking_id) if booking_id else None
     if booking_id and (booked is None or booked.patient_id != patient_id or booked.branch_id != branch_id):
         raise NotFound()
-    corner_id = booked.corner_id if booked else tx.scalar(select(Corner.id).where(Corner.branch_id == branch_id).limit(1))
+    corner_id = booked.corner_id if booked else _free_corner(tx, branch_id)
     # Two clerks' screens may open at once: the second waits for the first at the corner's and the patient's row.
     if corner_id is not None:
         tx.get(Corner, corner_id, with_for_update=True)
@@ -108,13 +108,51 @@ def _new_visit(
     if busy is not None:
         raise Conflict("patient_has_visit" if busy.patient_id == patient_id else "corner_busy", visit_id=str(busy.id))
     assert who.id is not None
-    gateway = branches.gateway_of(tx, branch_id)
     return Visit(
         id=visit_id or new_id(), kind="branch", state="open", booking_id=booking_id, patient_id=patient_id,
-        branch_id=branch_id, corner_id=corner_id, gateway_id=gateway.id if gateway else None,
-        protocol=_protocol_of(services, tx, branch_id), identified_by=identified_by, opened_by=who.id,
+        branch_id=branch_id, corner_id=corner_id, gateway_id=_free_gateway(tx, branch_id),
+        kit_id=_free_kit(tx, branch_id, booked.kit_id if booked else None), protocol=_protocol_of(services, tx, branch_id),
+        identified_by=identified_by, opened_by=who.id,
         opened_at=services.clock(), answers_rev=0,
     )  # fmt: skip
+
+
+def _free_corner(tx: Session, branch_id: UUID) -> UUID | None:
+    """Return a corner where nobody sits, else the first, which is then refused as busy; None without corners."""
+    corners = tx.scalars(select(Corner.id).where(Corner.branch_id == branch_id).order_by(Corner.name)).all()
+    taken = _held(tx, branch_id)
+    return next((one for one in corners if one not in {visit.corner_id for visit in taken}), next(iter(corners), None))
+
+
+def _free_kit(tx: Session, branch_id: UUID, booked: UUID | None) -> UUID | None:
+    """Return the booked kit, else one that nobody uses; None without kits. Raises Conflict("corner_busy")."""
+    found = select(Kit.id).where(Kit.branch_id == branch_id).order_by(Kit.name)
+    return _first_free(list(tx.scalars(found)) if booked is None else [booked], _held(tx, branch_id), "kit_id")
+
+
+def _free_gateway(tx: Session, branch_id: UUID) -> UUID | None:
+    """Return the newest gateway that holds no visit: it stamps readings with one visit only, so a second one would end
+    the first and get its readings. None without gateways. Raises Conflict("corner_busy").
+    """
+    living = (
+        select(Gateway.id)
+        .where(Gateway.branch_id == branch_id, Gateway.revoked_at.is_(None))
+        .order_by(Gateway.joined_at.desc())
+        .with_for_update()
+    )
+    return _first_free(list(tx.scalars(living)), _held(tx, branch_id), "gateway_id")
+
+
+def _first_free(wanted: list[UUID], visits: list[Visit], name: str) -> UUID | None:
+    holders = {getattr(visit, name): visit for visit in visits}
+    free = next((one for one in wanted if one not in holders), None)
+    if wanted and free is None:
+        raise Conflict("corner_busy", visit_id=str(holders[wanted[0]].id))
+    return free
+
+
+def _held(tx: Session, branch_id: UUID) -> list[Visit]:
+    return list(tx.scalars(select(Visit).where(Visit.branch_id == branch_id, Visit.state.in_(rules.LIVING))))
 
 
 # --- questions ----------------------------------------------------------------------------------------------------
@@ -185,7 +223,7 @@ def _ask(services: Services, tx: Session, visit_id: UUID, kind: str) -> tuple[Vi
     visit, step = _ready_step(services, tx, visit_id, kind)
     step.state, step.asked_at = "asked", services.clock()
     body = {"visit_id": str(visit.id), "meter": kind, "ordinal": step.ordinal}
-    branches.order_gateway(services, tx, visit.branch_id, "take_series", body)
+    branches.order_gateway(services, tx, visit.branch_id, "take_series", body, visit.gateway_id)
     services.publish(tx, MeasurementAsked(visit.id, visit.branch_id, kind, step.ordinal, step.asked_at))
     return visit, step
 
@@ -270,7 +308,8 @@ def close_visit(services: Services, who: Principal, visit_id: UUID) -> None:
         visit.state, visit.closed_at = "closed", services.clock()
         if visit.booking_id is not None:
             booking.mark_done(services, tx, visit.booking_id)
-        branches.order_gateway(services, tx, visit.branch_id, "close_visit", {"visit_id": str(visit.id)})
+        body = {"visit_id": str(visit.id)}
+        branches.order_gateway(services, tx, visit.branch_id, "close_visit", body, visit.gateway_id)
         services.publish(tx, VisitClosed(visit.id, visit.patient_id, visit.branch_id, visit.closed_at))
 
 

@@ -183,6 +183,7 @@ def quarantine_reason(
     *,
     meter_known: bool,
     branch_matches: bool,
+    corner_matches: bool = True,
 ) -> str | None:
     """Return why a reading cannot be given to the visit's patient, or None when it can. The server's own clock and the
     visit's present state play no part: the item may arrive days later.
@@ -191,6 +192,8 @@ def quarantine_reason(
         return "meter_not_enrolled"
     if not branch_matches:
         return "visit_elsewhere"
+    if not corner_matches:
+        return "visit_at_other_corner"
     if span is None or seq < span.opened_seq or _came_after_close(seq, received_at, span):
         return "visit_not_open"
     if effective_at is None:

@@ -28,7 +28,7 @@ from telemed.services import Services
 _VISITS = select(Visit).where(Visit.id.in_(bindparam("ids", expanding=True)))
 _EVENTS = select(Transmission.event_id).where(Transmission.event_id.in_(bindparam("ids", expanding=True)))
 _KEYS = select(Reading.reading_key).where(Reading.reading_key.in_(bindparam("keys", expanding=True)))
-_METERS = select(Meter.id, Meter.removed_at).where(Meter.branch_id == bindparam("branch"))
+_METERS = select(Meter.id, Meter.removed_at, Meter.kit_id).where(Meter.branch_id == bindparam("branch"))
 _MARKS = (
     select(Transmission.visit_id, Transmission.kind, Transmission.seq, Transmission.received_at)
     .where(
@@ -86,6 +86,13 @@ class Known:
     meters: dict[UUID, datetime | None]
     keys: set[str]
     events: set[UUID]
+    kits: dict[UUID, UUID]
+
+    def holds(self, visit: Visit, meter_id: UUID) -> bool:
+        """Tell whether visit, gateway and meter belong to one corner: two corners hear each other's meters."""
+        if visit.gateway_id is not None and str(visit.gateway_id) != self.gateway_id:
+            return False
+        return visit.kit_id is None or visit.kit_id == self.kits.get(meter_id)
 
     def had_meter(self, meter_id: UUID, at: datetime) -> bool:
         """Tell whether the branch had the meter when the bytes arrived; it may have been removed since."""
@@ -102,11 +109,12 @@ def look_up(tx: Session, gateway: End, items: Sequence[Item]) -> Known:
     known_events = set(tx.scalars(_EVENTS, {"ids": [item.event_id for item in items]}))
     keys = [item.reading_key for item in items if item.reading_key]
     known = Known(
-        str(gateway.id), gateway.branch_id, str(gateway.branch_id), visits, {}, {}, set(), known_events
+        str(gateway.id), gateway.branch_id, str(gateway.branch_id), visits, {}, {}, set(), known_events, {}
     )  # fmt: skip
     if keys:
         known.keys.update(tx.scalars(_KEYS, {"keys": keys}))
-        known.meters.update((row.id, row.removed_at) for row in tx.execute(_METERS, {"branch": gateway.branch_id}))
+        for row in tx.execute(_METERS, {"branch": gateway.branch_id}):
+            known.meters[row.id], known.kits[row.id] = row.removed_at, row.kit_id
         known.spans.update(_spans(tx, gateway.id, visit_ids))
     return known
 
@@ -162,6 +170,7 @@ def _place(tx: Session, known: Known, item: Item, received_at: datetime, record:
         known.spans.get(visit.id),
         meter_known=known.had_meter(record.meter.enrolment_id, received_at),
         branch_matches=visit.branch_id == known.branch_id,
+        corner_matches=known.holds(visit, record.meter.enrolment_id),
     )
     span = known.spans.get(visit.id)
     if not reason and span and record.effective_at and record.effective_at < span.opened_at:
