@@ -179,6 +179,20 @@ def test_weak_battery_old_strips_calibration_and_clock_are_remarked_without_stop
     assert remarks(text) == ["battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong"]
 
 
+def test_a_packet_that_nobody_can_read_is_copied_from_the_display(
+    anna: FlaskClient, services: Services, visit: UUID, clock: Clock
+) -> None:
+    branch_pc(services, undecodable=1, undecodable_at=clock())
+    assert situation(page(anna, visit)) is None, "that was before this measurement"
+    clock.forward(seconds=1)
+    service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
+    branch_pc(services, undecodable=2, undecodable_at=clock(), last_seen_at=clock())
+    text = page(anna, visit)
+
+    assert situation(text) == "undecodable"
+    assert "Type the figures in" in text
+
+
 def test_a_reading_put_aside_is_no_mystery(
     anna: FlaskClient, services: Services, sender: Sender, visit: UUID, clock: Clock
 ) -> None:
