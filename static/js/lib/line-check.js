@@ -11,7 +11,8 @@ const FIRST = { length: 6, bytes: 400 }, SMALL = { length: 5, bytes: 300 }, FULL
 const SLOW_KBIT_S = 200;
 const TRAINS = 5, TRAINS_LEAST = 3, TRAIN_GAP_MS = 210, TRAINS_UNTIL_MS = 6200;
 const VOICE_BIT_S = 8000; // nobody listens: the packets are counted, and a thin line has no room for more
-const CONNECT_UNTIL_MS = 7000, OPEN_UNTIL_MS = 8500, REPORT_MS = 4000, GIVE_UP_MS = 15_000;
+const CONNECT_UNTIL_MS = 7000, OPEN_UNTIL_MS = 8500, REPORT_MS = 4000;
+const GIVE_UP_MS = 30_000; // the worst line: no media, and every answer of the pages as late as it may be
 const PAD_MS = 5000;
 const REPORTS = "/api/v1/line-checks";
 
@@ -38,7 +39,10 @@ export async function checkLine({ api = serverApi(), iceServers = [], onProgress
 function serverApi(id = newId()) {
   return {
     offer: async (sdp) => (await post(REPORTS, { check_id: id, sdp }, { timeoutMs: CONNECT_UNTIL_MS })).sdp,
-    report: async (figures) => (await post(`${REPORTS}/${id}/report`, figures, { timeoutMs: REPORT_MS })).result,
+    report: async (figures) => {
+      const key = newId(), send = () => post(`${REPORTS}/${id}/report`, figures, { key, timeoutMs: REPORT_MS });
+      return (await send().catch(send)).result; // a lost answer would waste the whole check
+    },
     pad: (pad) => post(`${REPORTS}/pad`, { pad }, { timeoutMs: PAD_MS }),
     touch: () => get("/healthz", { timeoutMs: REPORT_MS }),
   };
