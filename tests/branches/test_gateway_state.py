@@ -52,6 +52,7 @@ def test_the_branch_page_says_since_when_items_wait_and_what_cut_the_line(
     assert code_text("en", "outage_line_hijacked") in page.replace("&#39;", "'")
     assert "the oldest since" in page
     assert "Not readable from a meter" in page
+    assert "Nothing needs to be done" not in page
 
 
 def test_an_outage_is_forgotten_after_a_day_and_stays_known_through_beats_without_one(
