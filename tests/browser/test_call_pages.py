@@ -10,11 +10,23 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_story import begin_the_visit, say_yes_to_each_consent, take_the_case
+from tests.village import until
 
 pytestmark = pytest.mark.browser
 WHEN_CLOSED = """() => {
   const { photos } = document.querySelector("[data-call]").callPeer;
   return { closed: new Promise((done) => photos.addEventListener("close", () => done())) };
+}"""
+
+# What the key of N gives on a Russian keyboard.
+RUSSIAN_N = "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'т', bubbles: true }))"
+# The brightest value of the kept picture; a canvas on which nothing was drawn is black too.
+BRIGHTEST = """() => {
+  const kept = document.querySelector("[data-call-still]");
+  const points = kept.getContext("2d").getImageData(0, 0, kept.width, kept.height).data;
+  let most = 0;
+  for (let at = 0; at < points.length; at += 4) most = Math.max(most, points[at], points[at + 1], points[at + 2]);
+  return most;
 }"""
 
 
@@ -70,6 +82,10 @@ def window(chromium: Browser, demo: str, role: str) -> Page:
     return page
 
 
+def is_clear(brightest: int) -> bool:
+    return brightest > 100
+
+
 def register(clerk: Page) -> None:
     for name, text in {
         "family_name": "Аистова", "given_name": "Анна", "patronymic": "Ивановна", "birth_date": "05.04.1947",
@@ -83,7 +99,11 @@ def register(clerk: Page) -> None:
 
 def is_talking(talk: Talk, hear: str = "picture") -> None:
     for side in talk.sides:
-        expect(side.locator(f"[data-call][data-phase=talking][data-hear={hear}]")).to_be_attached(timeout=30_000)
+        is_heard(side, hear)
+
+
+def is_heard(side: Page, hear: str) -> None:
+    expect(side.locator(f"[data-call][data-phase=talking][data-hear={hear}]")).to_be_attached(timeout=30_000)
 
 
 def test_both_see_the_same_code_and_other_digits_end_the_video(talk: Talk) -> None:
@@ -118,6 +138,34 @@ def test_the_talk_goes_down_the_ladder_and_up_again_in_one_encounter(talk: Talk)
         if step == "voice_photos":
             expect(talk.clerk.locator("[data-call-still]")).to_be_visible()
     assert talk.doctor.url == case
+
+
+def test_the_picture_of_the_doctor_stays_when_the_doctor_turns_it_off(talk: Talk) -> None:
+    until(talk.clerk, BRIGHTEST, is_clear)  # the corner keeps a picture every few seconds
+    camera = talk.doctor.locator("[data-call-camera]")
+    camera.click()
+    expect(camera).to_have_text("Picture on")
+    is_heard(talk.clerk, "voice")
+    expect(talk.clerk.locator("[data-call-still]")).to_be_visible()
+    assert is_clear(talk.clerk.evaluate(BRIGHTEST)), "a clear picture, not the black of a camera that is off"
+
+    camera.click()
+    is_talking(talk)
+    expect(talk.clerk.locator("[data-call-still]")).to_be_hidden()
+
+
+def test_the_keys_lead_to_their_places_and_to_the_next_patient(talk: Talk) -> None:
+    page = talk.doctor
+    page.locator("h1").click()
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    for key, place in (("3", "#note-assessment"), ("o", "#outcome"), ("n", "[data-next-patient]")):
+        page.keyboard.press("Escape")
+        page.keyboard.press(key)
+        expect(page.locator(place)).to_be_focused()
+    page.keyboard.press("Escape")
+    page.evaluate(RUSSIAN_N)
+    expect(page.locator("[data-next-patient]")).to_be_focused()
 
 
 def test_the_doctor_gets_a_photograph_over_the_talk_and_around_it(talk: Talk) -> None:

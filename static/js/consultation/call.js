@@ -118,10 +118,17 @@ function begin(box) {
   async function toggle(kind, name) {
     let track = stream.getTracks().find((candidate) => candidate.kind === kind);
     if (!track && kind === "video") track = await addCamera();
+    else if (track && kind === "video") await turnPicture(track, !track.enabled);
     else if (track) track.enabled = !track.enabled;
     if (!track) return;
-    if (kind === "video") call.setVideo(track.enabled);
     part(name).textContent = word(`${name}_${track.enabled ? "off" : "on"}`);
+  }
+
+  // The sending stops before the camera goes black: the far end then keeps the last clear picture.
+  async function turnPicture(track, isOn) {
+    if (isOn) track.enabled = true;
+    await call.setVideo(isOn);
+    track.enabled = isOn;
   }
 
   /** From voice to picture in the middle of the talk. */
@@ -133,6 +140,7 @@ function begin(box) {
     }
     stream.addTrack(track);
     await call.exchange("video", track);
+    await call.setVideo(true);
     tell("call-track", track);
     return track;
   }

@@ -3,7 +3,7 @@ import { live } from "../lib/live.js";
 import { say } from "../lib/notice.js";
 import { word } from "../lib/words.js";
 
-const SHOWN_MS = 60_000;
+const SHOWN_MS = 60_000, WISH_MS = 10_000; // a wish must not cover the face for long
 const box = document.querySelector("[data-call]");
 if (box) {
   const line = live();
@@ -12,11 +12,11 @@ if (box) {
   const ask = (name, document) => line.ask(name, { call_id: box.dataset.call, ...document });
   let timer = null;
 
-  function show(text) {
+  function show(text, forMs = SHOWN_MS) {
     clearTimeout(timer);
     shown.textContent = text;
     shown.hidden = !text;
-    timer = setTimeout(() => { shown.hidden = true; }, SHOWN_MS);
+    timer = setTimeout(() => { shown.hidden = true; }, forMs);
   }
 
   form.addEventListener("submit", async (event) => {
@@ -35,5 +35,5 @@ if (box) {
   });
 
   line.on("call:caption", ({ call_id: id, text }) => id === box.dataset.call && show(text));
-  line.on("call:step", ({ call_id: id, kind }) => id === box.dataset.call && kind === "say_again" && show(word("again")));
+  line.on("call:step", ({ call_id: id, kind }) => id === box.dataset.call && kind === "say_again" && show(word("again"), WISH_MS));
 }

@@ -5,11 +5,11 @@ const opener = document.querySelector("[data-keys-open]");
 const toggle = map.querySelector("[data-keys-switch]");
 const TARGETS = {
   1: "#note-complaint", 2: "#note-findings", 3: "#note-assessment", 4: "#note-plan",
-  v: "#values-title", r: "#write > summary", o: "#outcome", q: "#queue button, #queue a", w: "#chat-text",
+  v: "#values-title", r: "#write > summary", o: "#outcome", q: "#queue button, #queue a", w: "#chat-text", n: "[data-next-patient]",
 };
 const BUTTONS = { m: "[data-call-mic]", p: "[data-call-camera]" };
 // A Russian keyboard gives Cyrillic letters for the same keys.
-const CYRILLIC = { м: "v", к: "r", щ: "o", й: "q", ц: "w", ў: "o", ь: "m", з: "p" };
+const CYRILLIC = { м: "v", к: "r", щ: "o", й: "q", ц: "w", ў: "o", ь: "m", з: "p", т: "n" };
 let isOn = recall() !== "off";
 
 opener.hidden = false;
