@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import re
 import signal
-import struct
 import time
-import wave
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,9 +27,9 @@ from telemed.up import Together
 from tests.browser.conftest import FLAGS, chromium_path
 from tests.journey.browser import Browser
 from tests.line import SITES, LineEmulator
+from tests.voice import write_voice
 
 HAPPENS_WITHIN_MS = 60_000  # generous: how long it takes is a figure of bench/
-VOICE_HZ = 16_000
 CASE = r"/consultations/[0-9a-f-]{36}/take"
 
 # Notes by the wall clock, which both sites share, when each phase began and when the first picture was shown.
@@ -244,21 +241,6 @@ async def _take(doctor: Browser) -> str:
     form = page.form(CASE)
     await doctor.submit(form, page)
     return re.findall(r"[0-9a-f-]{36}", form.action)[0]
-
-
-def write_voice(path: Path, pitch_hz: int, seconds: int = 8) -> None:
-    """Write a voice that never pauses: a hum with the swell of syllables. A beep's silences would hide what is lost."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(VOICE_HZ)
-        file.writeframes(b"".join(struct.pack("<h", _sound(at / VOICE_HZ, pitch_hz)) for at in range(seconds * VOICE_HZ)))
-
-
-def _sound(at_s: float, pitch_hz: int) -> int:
-    swell = 0.6 + 0.4 * math.sin(2 * math.pi * 4 * at_s)
-    tone = sum(math.sin(2 * math.pi * pitch_hz * number * at_s) / number for number in (1, 2, 3, 5, 8))
-    return int(7000 * swell * tone)
 
 
 def samples_until(
