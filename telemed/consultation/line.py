@@ -2,7 +2,8 @@
 
 Thresholds come from calls on a shaped link (Chromium, both directions shaped): below about 120 kbit/s the browser
 gives up the voice together with the picture, so the picture must go before that. They are proposals, not validated
-on people. static/js/lib/call.js decides the same during a call; tests/consultation/video-cases.json holds both to it.
+on people. static/js/lib/call-ladder.js decides the same during a call; tests/consultation/video-cases.json holds both
+to it.
 """
 
 from __future__ import annotations
@@ -125,6 +126,12 @@ def picture_limits(class_: LineClass, rate_kbit_s: float | None) -> dict[str, in
 
 PICTURE_OFF_KBIT_S = 130
 PICTURE_OFF_AFTER_S = 5
+# Where more than this is lost there is little but inventions to hear: two samples that agree are enough. What the far end
+# reports may be lost as well, and the browser's estimate may be seconds old, so what is lost of the voice that should
+# come counts too: a line whose one way is full is full of both pictures.
+PICTURE_OFF_LOSS_PCT = 20
+PICTURE_OFF_HEARD_LOSS_PCT = 30
+PICTURE_OFF_SOON_S = 1
 PICTURE_ON_KBIT_S = 220
 PICTURE_ON_AFTER_S = 20
 # With voice alone a browser's estimate stays near the voice's own rate and cannot climb to 220, so a quiet line gets
@@ -132,6 +139,7 @@ PICTURE_ON_AFTER_S = 20
 TRIAL_AFTER_S = 30
 TRIAL_AFTER_MOST_S = 240
 TRIAL_RTT_MS = 400
+TRIAL_RTT_MORE_MS = 150  # a far line is quiet too: no more than this above its shortest round trip
 TRIAL_LOSS_PCT = 5
 TRIAL_HELD_S = 60
 
@@ -144,39 +152,58 @@ class VideoSwitch:
     changed_at_s: float = 0
     against_since_s: float | None = None
     trial_after_s: float = TRIAL_AFTER_S
+    least_rtt_ms: float | None = None
 
 
-def next_switch(
-    switch: VideoSwitch, *, at_s: float, kbit_s: float | None, rtt_ms: float | None, loss_pct: float | None
-) -> VideoSwitch:
+@dataclass(frozen=True)
+class Sample:
+    """One second of a call: what the browser thinks it may send, the round trip, what the far end says it lost, and what
+    was lost of the far end's voice here. What is unknown is None.
+    """
+
+    at_s: float
+    kbit_s: float | None = None
+    rtt_ms: float | None = None
+    loss_pct: float | None = None
+    heard_loss_pct: float | None = None
+
+
+def next_switch(switch: VideoSwitch, sample: Sample) -> VideoSwitch:
     """Return the switch after one second's sample. Off is quick, on is slow, so that the picture does not flap."""
-    if switch.on:
-        return _while_on(switch, at_s, kbit_s, rtt_ms)
-    return _while_off(switch, at_s, kbit_s, rtt_ms, loss_pct)
+    known = [rtt for rtt in (switch.least_rtt_ms, sample.rtt_ms) if rtt]
+    seen = replace(switch, least_rtt_ms=min(known, default=None))
+    return _while_on(seen, sample) if seen.on else _while_off(seen, sample)
 
 
-def _while_on(switch: VideoSwitch, at_s: float, kbit_s: float | None, rtt_ms: float | None) -> VideoSwitch:
-    is_bad = (kbit_s is not None and kbit_s < PICTURE_OFF_KBIT_S) or (rtt_ms or 0) > PICTURE_RTT_MS
+def _while_on(switch: VideoSwitch, sample: Sample) -> VideoSwitch:
+    at_s, is_deaf = sample.at_s, (sample.heard_loss_pct or 0) > PICTURE_OFF_HEARD_LOSS_PCT
+    is_thin = sample.kbit_s is not None and sample.kbit_s < PICTURE_OFF_KBIT_S
+    is_bad = is_deaf or is_thin or (sample.rtt_ms or 0) > PICTURE_RTT_MS
     held = at_s - switch.changed_at_s >= TRIAL_HELD_S
     if not is_bad:
         return replace(switch, against_since_s=None, trial_after_s=TRIAL_AFTER_S if held else switch.trial_after_s)
     since = at_s if switch.against_since_s is None else switch.against_since_s
-    if at_s - since < PICTURE_OFF_AFTER_S:
+    is_urgent = is_deaf or (sample.loss_pct or 0) > PICTURE_OFF_LOSS_PCT
+    if at_s - since < (PICTURE_OFF_SOON_S if is_urgent else PICTURE_OFF_AFTER_S):
         return replace(switch, against_since_s=since)
-    return VideoSwitch(False, at_s, None, switch.trial_after_s)
+    return replace(switch, on=False, changed_at_s=at_s, against_since_s=None)
 
 
-def _while_off(
-    switch: VideoSwitch, at_s: float, kbit_s: float | None, rtt_ms: float | None, loss_pct: float | None
-) -> VideoSwitch:
+def _while_off(switch: VideoSwitch, sample: Sample) -> VideoSwitch:
+    at_s, kbit_s, rtt_ms, loss_pct = sample.at_s, sample.kbit_s, sample.rtt_ms, sample.loss_pct
     is_rich = kbit_s is not None and kbit_s > PICTURE_ON_KBIT_S and (rtt_ms or 0) <= PICTURE_RTT_MS
     since = (at_s if switch.against_since_s is None else switch.against_since_s) if is_rich else None
     if since is not None and at_s - since >= PICTURE_ON_AFTER_S:
-        return VideoSwitch(True, at_s)
-    is_quiet = rtt_ms is not None and rtt_ms < TRIAL_RTT_MS and loss_pct is not None and loss_pct < TRIAL_LOSS_PCT
+        return VideoSwitch(True, at_s, least_rtt_ms=switch.least_rtt_ms)
+    is_quiet = _has_no_queue(switch, rtt_ms) and loss_pct is not None and loss_pct < TRIAL_LOSS_PCT
     if is_quiet and at_s - switch.changed_at_s >= switch.trial_after_s:
-        return VideoSwitch(True, at_s, None, min(switch.trial_after_s * 2, TRIAL_AFTER_MOST_S))
+        longer_s = min(switch.trial_after_s * 2, TRIAL_AFTER_MOST_S)
+        return VideoSwitch(True, at_s, None, longer_s, switch.least_rtt_ms)
     return replace(switch, against_since_s=since)
+
+
+def _has_no_queue(switch: VideoSwitch, rtt_ms: float | None) -> bool:
+    return rtt_ms is not None and rtt_ms < max(TRIAL_RTT_MS, (switch.least_rtt_ms or 0) + TRIAL_RTT_MORE_MS)
 
 
 # --- from arrivals to rates --------------------------------------------------------------------------------------

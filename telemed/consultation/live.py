@@ -46,12 +46,13 @@ class Join(CallMessage):
 
 
 class Signal(CallMessage):
-    """Descriptions and candidates pass through unread."""
+    """Descriptions and candidates pass through unread. The corner asks for an offer, or for one that finds a new path."""
 
     page: str | None = Field(default=None, max_length=40)
     round: int | None = Field(default=None, ge=0, lt=10_000)
     description: dict[str, Any] | None = None
     candidate: dict[str, Any] | None = None
+    ask: Literal["offer", "restart"] | None = None
 
 
 class Code(CallMessage):

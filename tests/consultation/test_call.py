@@ -181,6 +181,53 @@ def test_two_pages_hear_and_see_each_other_and_recover(page: Page, other: Page) 
     other.wait_for_function("state.hear.audio && !state.hear.video && state.phase === 'talking'", timeout=8000)
 
 
+AGREED = "call.connection.currentLocalDescription.sdp"
+SENT = """async () => {
+  const stats = [...(await call.connection.getStats()).values()];
+  return stats.filter(({ type }) => type === "outbound-rtp").map(({ packetsSent }) => packetsSent);
+}"""
+
+
+@pytest.mark.browser
+def test_both_go_on_sending_when_both_want_a_new_description_at_once(page: Page, other: Page) -> None:
+    """Offers that meet would make the corner take its own back, and this browser then sends nothing ever after."""
+    for side, polite in ((page, True), (other, False)):
+        enter(side, "call-7", polite=polite)
+    for side in (page, other):
+        is_truly_talking(side)
+
+    for _ in range(3):
+        before = [side.evaluate(AGREED) for side in (page, other)]
+        for side in (page, other):
+            side.evaluate("void call.connection.dispatchEvent(new Event('negotiationneeded'))")
+        for side, old in zip((page, other), before, strict=True):
+            side.wait_for_function(
+                f"(old) => call.connection.signalingState === 'stable' && {AGREED} !== old", arg=old, timeout=8000
+            )
+
+    for side in (page, other):
+        sent = side.evaluate(SENT)
+        side.wait_for_function(
+            f"async (before) => (await ({SENT})()).every((now, at) => now > before[at])", arg=sent, timeout=8000
+        )
+
+
+@pytest.mark.browser
+def test_the_corner_has_a_new_path_looked_for_by_asking(page: Page, other: Page) -> None:
+    for side, polite in ((page, True), (other, False)):
+        enter(side, "call-8", polite=polite)
+    for side in (page, other):
+        is_truly_talking(side)
+    ufrag = "/a=ice-ufrag:(\\S+)/.exec(call.connection.currentLocalDescription.sdp)[1]"
+    before = [side.evaluate(ufrag) for side in (page, other)]
+
+    page.evaluate("line.socket.emit('call:signal', {call_id: 'call-8', round: 0, ask: 'restart'})")
+
+    for side, old in zip((page, other), before, strict=True):
+        side.wait_for_function(f"(old) => {ufrag} !== old", arg=old, timeout=8000)
+        assert frames_rise(side)
+
+
 def other_fingerprint(document: dict[str, Any]) -> dict[str, Any]:
     """Put another certificate's fingerprint into a description, as somebody in the middle would."""
     description = document["description"]

@@ -13,6 +13,7 @@ from telemed.consultation.line import (
     Arrival,
     Line,
     LineClass,
+    Sample,
     VideoSwitch,
     judged_roughly,
     line_class,
@@ -90,8 +91,8 @@ def test_too_little_gives_no_rate() -> None:
 def test_the_picture_goes_quickly_and_returns_slowly(case: dict[str, Any]) -> None:
     switch, seen = VideoSwitch(), []
     for step in case["steps"]:
-        figures = {key: step[key] for key in ("at_s", "kbit_s", "rtt_ms", "loss_pct")}
-        switch = next_switch(switch, **figures)
+        figures = {key: value for key, value in step.items() if key != "on"}
+        switch = next_switch(switch, Sample(**figures))
         seen.append(switch.on)
 
     assert seen == [step["on"] for step in case["steps"]]
@@ -105,6 +106,11 @@ def changes(name: str) -> list[int]:
 def test_the_seconds_of_the_switch() -> None:
     assert changes("four bad seconds are forgiven") == []
     assert changes("a fallen line loses it after five seconds") == [15]
+    assert changes("one whose far end hears nothing loses it at once") == [11]
+    assert changes("so does one where nothing is heard here") == [11]
+    assert changes("a burst of loss is forgiven") == []
+    assert changes("loss alone takes no picture from a wide line") == []
+    assert changes("a far line is quiet by its own measure")[:2] == [10, 40]
     assert changes("it comes back after twenty good seconds") == [5, 28]
     assert changes("a quiet line gets a trial")[:2] == [5, 35]
 

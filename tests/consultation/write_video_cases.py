@@ -7,31 +7,38 @@ held to the file.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
-from telemed.consultation.line import VideoSwitch, next_switch
+from telemed.consultation.line import Sample, VideoSwitch, next_switch
 
 PATH = Path(__file__).parent / "video-cases.json"
-Sample = tuple[float | None, float | None, float | None]
-CASES: dict[str, list[tuple[int, Sample]]] = {
+Figures = tuple[float | None, ...]  # kbit/s, round trip ms, loss % told by the far end, loss % of what is heard
+CASES: dict[str, list[tuple[int, Figures]]] = {
     "a good line keeps the picture": [(60, (800, 80, 0))],
     "four bad seconds are forgiven": [(10, (800, 80, 0)), (4, (64, 80, 2)), (10, (800, 80, 0))],
     "a fallen line loses it after five seconds": [(10, (800, 80, 0)), (12, (64, 300, 20))],
+    "one whose far end hears nothing loses it at once": [(10, (800, 80, 0)), (12, (64, 300, 45))],
+    "so does one where nothing is heard here": [(10, (800, 80, 0, 1)), (12, (800, 80, 0, 60))],
+    "a burst of loss is forgiven": [(10, (800, 80, 0, 1)), (1, (800, 80, 0, 90)), (10, (800, 80, 0, 0))],
+    "loss alone takes no picture from a wide line": [(10, (800, 80, 0, 1)), (20, (800, 80, 24, 10))],
     "a long way loses it too": [(3, (800, 80, 0)), (8, (800, 1000, 0))],
     "it comes back after twenty good seconds": [(8, (64, 300, 20)), (30, (400, 500, 6))],
     "a quiet line gets a trial": [(8, (64, 300, 20)), (40, (80, 100, 0))],
     "each failed trial waits longer": [(8, (64, 300, 20)), (140, (80, 100, 0))],
+    "a far line is quiet by its own measure": [(5, (400, 620, 2)), (8, (64, 1300, 9)), (40, (80, 700, 2))],
     "no figures, no change": [(20, (None, None, None))],
 }
 
 
-def play(seconds: list[tuple[int, Sample]]) -> list[dict[str, object]]:
+def play(seconds: list[tuple[int, Figures]]) -> list[dict[str, object]]:
     """Return each second's sample with the decision after it."""
     switch, steps = VideoSwitch(), []
     samples = [sample for count, sample in seconds for _ in range(count)]
-    for at_s, (kbit_s, rtt_ms, loss_pct) in enumerate(samples):
-        switch = next_switch(switch, at_s=at_s, kbit_s=kbit_s, rtt_ms=rtt_ms, loss_pct=loss_pct)
-        steps.append({"at_s": at_s, "kbit_s": kbit_s, "rtt_ms": rtt_ms, "loss_pct": loss_pct, "on": switch.on})
+    for at_s, figures in enumerate(samples):
+        sample = Sample(at_s, *figures)
+        switch = next_switch(switch, sample)
+        steps.append({**asdict(sample), "on": switch.on})
     return steps
 
 

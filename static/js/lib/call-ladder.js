@@ -3,14 +3,17 @@
 // numbers are explained; the test's cases hold both to it.
 
 export const STEPS = ["video", "thin_video", "voice_photos", "telephone"];
-const OFF_KBIT_S = 130, OFF_RTT_MS = 900, OFF_AFTER_S = 5;
+const OFF_KBIT_S = 130, OFF_RTT_MS = 900, OFF_AFTER_S = 5, OFF_LOSS_PCT = 20, OFF_HEARD_LOSS_PCT = 30, OFF_SOON_S = 1;
 const ON_KBIT_S = 220, ON_AFTER_S = 20;
-const TRIAL_AFTER_S = 30, TRIAL_AFTER_MOST_S = 240, TRIAL_RTT_MS = 400, TRIAL_LOSS_PCT = 5, TRIAL_HELD_S = 60;
+const TRIAL_AFTER_S = 30, TRIAL_AFTER_MOST_S = 240, TRIAL_RTT_MS = 400, TRIAL_RTT_MORE_MS = 150, TRIAL_LOSS_PCT = 5, TRIAL_HELD_S = 60;
 // A thin picture may rise to 160 kbit/s; a browser's estimate stays within 1.5 times of what is sent, so 260 with voice
 // is as high as it can climb and the way back up must lie below that.
 const THIN_KBIT_S = 220, FULL_KBIT_S = 250, THIN_MOST_KBIT_S = 160, THIN_FPS = 10, THIN_HEIGHT = 240, FULL_FPS = 25;
-// Below this Opus loses its error correction gladly: 12 kbit/s with pauses unsent is what still fits.
-const SPARE_KBIT_S = 60, SPARE_LOSS_PCT = 5, SPARE_RTT_MS = 600, SPARE_AFTER_S = 5, SPARE_OVER_S = 60, SPARE_BIT_S = 12_000;
+// A line of under 60 kbit/s does not carry the voice as it is (54 with its headers): it loses the sixth part and more
+// although the picture is off, or its queue stays full. There 12 kbit/s with pauses unsent is what still fits. The
+// browser's estimate cannot tell such a line: with voice alone it never rises above the voice's own rate.
+const SPARE_LOSS_PCT = 15, SPARE_RTT_MS = 1500, SPARE_AFTER_S = 4, SPARE_BIT_S = 12_000;
+const SPARE_OVER_S = 60, SPARE_OVER_MOST_S = 480; // each return to full voice that fails doubles the wait
 
 /** Return the ladder at the start of a talk over a line of this class; unknown counts as good. */
 export function begin(lineClass = null) {
@@ -18,17 +21,18 @@ export function begin(lineClass = null) {
   const isThin = lineClass === "thin";
   return settled({
     video: isPicture ? VIDEO_ON : { ...VIDEO_ON, on: false }, thin: { on: isThin, since_s: null },
-    spare: { on: false, since_s: null }, forced: null, step: "video", reason: "start",
+    spare: { on: lineClass === "telephone", since_s: null, over_s: SPARE_OVER_S }, forced: null, step: "video", reason: "start",
   }, isPicture && !isThin ? "start" : "line_thin");
 }
 
-/** Return the ladder after one second's sample {at_s, kbit_s, rtt_ms, loss_pct}; what is unknown is null. */
+/** Return the ladder after one second's sample {at_s, kbit_s, rtt_ms, loss_pct, heard_loss_pct}; what is unknown is null. */
 export function next(ladder, sample) {
   // A line that hardly carries the voice gets no trial of the picture: each costs seconds of the voice. The wait begins
   // when the voice needs no sparing any more.
-  const video = ladder.spare.on ? { ...ladder.video, changed_at_s: sample.at_s, against_since_s: null } : nextVideo(ladder.video, sample);
+  const seen = withLeastRtt(ladder.video, sample);
+  const video = ladder.spare.on ? { ...seen, changed_at_s: sample.at_s, against_since_s: null } : nextVideo(seen, sample);
   const thin = held(ladder.thin, sample.at_s, thinner(ladder.thin.on, sample.kbit_s), ladder.thin.on ? ON_AFTER_S : OFF_AFTER_S);
-  const spare = held(ladder.spare, sample.at_s, isPoor(video, sample) !== ladder.spare.on, ladder.spare.on ? SPARE_OVER_S : SPARE_AFTER_S);
+  const spare = nextSpare(ladder.spare, video, sample);
   return settled({ ...ladder, video, thin, spare }, why(ladder, sample));
 }
 
@@ -50,14 +54,22 @@ function settled(ladder, reason) {
   return step === ladder.step ? { ...ladder, step } : { ...ladder, step, reason };
 }
 
-function why(ladder, { kbit_s, rtt_ms }) {
+function why(ladder, { kbit_s, rtt_ms, heard_loss_pct }) {
   if ((rtt_ms ?? 0) > OFF_RTT_MS) return "line_slow";
-  return kbit_s !== null && kbit_s < THIN_KBIT_S && ladder.video.on ? "line_thin" : "line_better";
+  const isThin = (kbit_s !== null && kbit_s < THIN_KBIT_S) || (heard_loss_pct ?? 0) > OFF_HEARD_LOSS_PCT;
+  return isThin && ladder.video.on ? "line_thin" : "line_better";
 }
 
 const thinner = (isThin, kbit_s) => kbit_s !== null && (isThin ? kbit_s > FULL_KBIT_S : kbit_s < THIN_KBIT_S);
-const isPoor = (video, { kbit_s, rtt_ms, loss_pct }) =>
-  !video.on && kbit_s !== null && kbit_s < SPARE_KBIT_S && ((loss_pct ?? 0) > SPARE_LOSS_PCT || (rtt_ms ?? 0) > SPARE_RTT_MS);
+const isOverfull = ({ rtt_ms, loss_pct }) => (loss_pct ?? 0) > SPARE_LOSS_PCT || (rtt_ms ?? 0) > SPARE_RTT_MS;
+
+function nextSpare(spare, video, sample) {
+  const changed = spare.on
+    ? held(spare, sample.at_s, hasNoQueue(video, sample), spare.over_s)
+    : held(spare, sample.at_s, !video.on && isOverfull(sample), SPARE_AFTER_S);
+  const isOver = spare.on && !changed.on;
+  return { ...changed, over_s: isOver ? Math.min(spare.over_s * 2, SPARE_OVER_MOST_S) : spare.over_s };
+}
 
 /** Turn a switch once the line has spoken against it for `after_s`. */
 function held({ on, since_s }, at_s, isAgainst, after_s) {
@@ -68,26 +80,36 @@ function held({ on, since_s }, at_s, isAgainst, after_s) {
 
 // ---- the picture's switch
 
-export const VIDEO_ON = { on: true, changed_at_s: 0, against_since_s: null, trial_after_s: TRIAL_AFTER_S };
+export const VIDEO_ON = { on: true, changed_at_s: 0, against_since_s: null, trial_after_s: TRIAL_AFTER_S, least_rtt_ms: null };
 
 export function nextVideo(video, sample) {
-  return video.on ? whileOn(video, sample) : whileOff(video, sample);
+  const seen = withLeastRtt(video, sample);
+  return seen.on ? whileOn(seen, sample) : whileOff(seen, sample);
 }
 
-function whileOn(video, { at_s, kbit_s, rtt_ms }) {
-  const isBad = (kbit_s !== null && kbit_s < OFF_KBIT_S) || (rtt_ms ?? 0) > OFF_RTT_MS;
+function withLeastRtt(video, { rtt_ms }) {
+  return { ...video, least_rtt_ms: rtt_ms && rtt_ms < (video.least_rtt_ms ?? Infinity) ? rtt_ms : video.least_rtt_ms };
+}
+
+const hasNoQueue = (video, { rtt_ms }) => rtt_ms !== null && rtt_ms < Math.max(TRIAL_RTT_MS, video.least_rtt_ms + TRIAL_RTT_MORE_MS);
+
+function whileOn(video, { at_s, kbit_s, rtt_ms, loss_pct, heard_loss_pct }) {
+  const isDeaf = (heard_loss_pct ?? 0) > OFF_HEARD_LOSS_PCT;
+  const isBad = isDeaf || (kbit_s !== null && kbit_s < OFF_KBIT_S) || (rtt_ms ?? 0) > OFF_RTT_MS;
   const isHeld = at_s - video.changed_at_s >= TRIAL_HELD_S;
   if (!isBad) return { ...video, against_since_s: null, trial_after_s: isHeld ? TRIAL_AFTER_S : video.trial_after_s };
   const since = video.against_since_s ?? at_s;
-  if (at_s - since < OFF_AFTER_S) return { ...video, against_since_s: since };
-  return { on: false, changed_at_s: at_s, against_since_s: null, trial_after_s: video.trial_after_s };
+  const after = isDeaf || (loss_pct ?? 0) > OFF_LOSS_PCT ? OFF_SOON_S : OFF_AFTER_S;
+  if (at_s - since < after) return { ...video, against_since_s: since };
+  return { ...video, on: false, changed_at_s: at_s, against_since_s: null };
 }
 
 function whileOff(video, { at_s, kbit_s, rtt_ms, loss_pct }) {
   const isRich = kbit_s !== null && kbit_s > ON_KBIT_S && (rtt_ms ?? 0) <= OFF_RTT_MS;
   const since = isRich ? video.against_since_s ?? at_s : null;
-  if (since !== null && at_s - since >= ON_AFTER_S) return { ...VIDEO_ON, changed_at_s: at_s };
-  const isQuiet = rtt_ms !== null && rtt_ms < TRIAL_RTT_MS && loss_pct !== null && loss_pct < TRIAL_LOSS_PCT;
+  if (since !== null && at_s - since >= ON_AFTER_S) return { ...VIDEO_ON, changed_at_s: at_s, least_rtt_ms: video.least_rtt_ms };
+  const isQuiet = hasNoQueue(video, { rtt_ms }) && loss_pct !== null && loss_pct < TRIAL_LOSS_PCT;
   if (!isQuiet || at_s - video.changed_at_s < video.trial_after_s) return { ...video, against_since_s: since };
-  return { on: true, changed_at_s: at_s, against_since_s: null, trial_after_s: Math.min(video.trial_after_s * 2, TRIAL_AFTER_MOST_S) };
+  const longer_s = Math.min(video.trial_after_s * 2, TRIAL_AFTER_MOST_S);
+  return { ...video, on: true, changed_at_s: at_s, against_since_s: null, trial_after_s: longer_s };
 }

@@ -1,23 +1,28 @@
 // One connection of a call: the peer connection with what belongs to it and ends with it.
 
 import { openCode } from "./call-code.js";
-import { negotiate } from "./call-negotiation.js";
+import { negotiate, RESTART } from "./call-negotiation.js";
 import { preferVp9 } from "./call-outgoing.js";
 import { keepConnected } from "./call-reconnection.js";
 import { fingerprints, meter } from "./call-statistics.js";
 
+const PICTURE_WAITS_MS = 3000, LOOK_EVERY_MS = 40; // no longer: the far end may have no microphone
+const UNKNOWN = 255;
+
 /**
  * Open a connection for the tracks of `stream`. `isFirst` says that this side offers first: it asks to receive what it
- * does not send. `on` holds onTrack, onState, onNegotiation, onCode; `say` and `tell` speak to the far end.
+ * does not send. `on` holds onTrack, onState, onNegotiation, onCode, onHeard, onHear
+ * (the far end's voice came, or should have); `say` and `tell` speak to the far end.
  */
 export function openLink({ polite, stream, iceServers, relayOnly, certificates, isFirst, say, tell, mend, maySignal, renew, on }) {
   const connection = new RTCPeerConnection({
     iceServers, bundlePolicy: "max-bundle", iceTransportPolicy: relayOnly ? "relay" : "all", ...(certificates ? { certificates } : {}),
   });
   const photos = connection.createDataChannel("photo", { negotiated: true, id: 1, ordered: true });
+  const direct = openDirect(connection, on.onHeard);
   const negotiation = negotiate({ connection, polite, say, mend });
   const code = openCode({ isDoctor: !polite, tell, onChange: on.onCode });
-  const reconnection = keepConnected({ connection, maySignal, renew, onChange: stateChanged });
+  const reconnection = keepConnected({ connection, maySignal, renew, restart: () => negotiation.offer(RESTART), onChange: stateChanged });
   let isClosed = false;
   const ifOpen = (run) => (event) => isClosed || run(event);
 
@@ -29,17 +34,43 @@ export function openLink({ polite, stream, iceServers, relayOnly, certificates, 
   async function stateChanged(state) {
     if (isClosed) return;
     on.onState(state);
+    if (state === "connected") untilHeard(connection, () => isClosed).then(on.onHear);
     const prints = state === "connected" ? await fingerprints(connection) : null;
     if (prints && !isClosed) await code.begin(prints);
   }
 
   return {
     connection, photos, negotiation, code, reconnection,
+    tellHeard: direct.tell,
     read: meter(connection),
     close() {
       isClosed = true;
       reconnection.stop();
       connection.close();
+    },
+  };
+}
+
+// A side is connected before the other one knows: the last words of the key exchange may be lost. A picture sent at once
+// then fills a thin line and lets their repeats, each twice as late as the one before, be lost again. So it waits.
+async function untilHeard(connection, isOver) {
+  for (let waited = 0; waited < PICTURE_WAITS_MS && !isOver(); waited += LOOK_EVERY_MS) {
+    if (connection.getReceivers().some((receiver) => receiver.getSynchronizationSources().length)) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+// What arrives, told over the connection itself. Old news is worthless: nothing is repeated, nothing waits for the rest.
+function openDirect(connection, onHeard) {
+  const channel = connection.createDataChannel("heard", { negotiated: true, id: 2, ordered: false, maxRetransmits: 0 });
+  channel.binaryType = "arraybuffer";
+  channel.onmessage = ({ data }) => {
+    const [audio, video, lossPct] = new Uint8Array(data);
+    onHeard({ audio: audio === 1, video: video === 1, lossPct: lossPct === UNKNOWN ? null : lossPct });
+  };
+  return {
+    tell({ audio, video, lossPct }) {
+      if (channel.readyState === "open") channel.send(Uint8Array.of(audio, video, lossPct === null ? UNKNOWN : Math.round(lossPct)));
     },
   };
 }

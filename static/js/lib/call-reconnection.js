@@ -7,9 +7,9 @@ export const NEW_ROUND_AFTER_S = 60; // no media for so long: start over with a 
 
 /**
  * Watch one connection. `maySignal()` tells whether the far end can be reached at all; `renew(connection)` fetches fresh
- * relay credentials, because those of an hour ago open no new path.
+ * relay credentials, because those of an hour ago open no new path; `restart()` has a new path looked for.
  */
-export function keepConnected({ connection, maySignal, renew, onChange }) {
+export function keepConnected({ connection, maySignal, renew, restart, onChange }) {
   let timer = null, isWanted = false, isStopped = false, cuts = 0;
 
   function watch() {
@@ -18,20 +18,20 @@ export function keepConnected({ connection, maySignal, renew, onChange }) {
     if (state === "connected") isWanted = false;
     if (state === "disconnected") {
       cuts += 1;
-      timer = setTimeout(restart, RESTART_AFTER_MS);
+      timer = setTimeout(mend, RESTART_AFTER_MS);
     }
-    if (state === "failed") restart();
+    if (state === "failed") mend();
     onChange(state);
   }
 
-  async function restart() {
+  async function mend() {
     clearTimeout(timer);
     isWanted = true;
     if (isStopped || !maySignal() || connection.connectionState === "connected") return;
     await renew(connection);
     if (isStopped || connection.signalingState === "closed" || connection.connectionState === "connected") return;
-    connection.restartIce(); // asks for negotiation by itself
-    timer = setTimeout(restart, AGAIN_AFTER_MS);
+    restart();
+    timer = setTimeout(mend, AGAIN_AFTER_MS);
   }
 
   connection.addEventListener("connectionstatechange", () => isStopped || watch());
@@ -39,7 +39,7 @@ export function keepConnected({ connection, maySignal, renew, onChange }) {
     get cuts() { return cuts; },
     /** The far end can be reached again: restart if it is still needed. */
     retry() {
-      if (isWanted) restart();
+      if (isWanted) mend();
     },
     stop() {
       isStopped = true;

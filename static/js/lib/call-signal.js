@@ -1,6 +1,10 @@
 // The messages of one call over the page's own socket. They are taken one after another, and what had to be said while
 // the socket was away is said when it is back.
 
+// An attempt to open the socket that began while the line was cut waits for TCP's doubling pauses long after the line is
+// back, so it is short. Where media come the line is up, and only too full to open a socket in five seconds.
+const ATTEMPT_MS = 5000, PATIENT_ATTEMPT_MS = 20_000;
+
 /** `stamp()` gives {page, round} of now; `onBack()` runs when the socket is there again. */
 export function openSignals({ socket, callId, stamp, onBack }) {
   const stops = [];
@@ -27,6 +31,10 @@ export function openSignals({ socket, callId, stamp, onBack }) {
     inTurn,
     say,
     get isConnected() { return socket.connected; },
+    /** Say once a second whether media come. */
+    setPatience(hasMedia) {
+      socket.io.timeout(hasMedia ? PATIENT_ATTEMPT_MS : ATTEMPT_MS);
+    },
     /** Call `run(document)` at each `event` of this call. */
     take(event, run) {
       listen(event, (document) => {
@@ -47,6 +55,7 @@ export function openSignals({ socket, callId, stamp, onBack }) {
     },
     close() {
       isClosed = true;
+      this.setPatience(false);
       stops.forEach((stop) => stop());
     },
   };

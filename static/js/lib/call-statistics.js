@@ -11,21 +11,26 @@ export function meter(connection) {
   };
 }
 
+const ENOUGH_PACKETS = 6; // of fewer, as a pause or long packets bring, one lost would count for much
+
 function changes(before, now) {
   const change = (key) => Math.max(now[key] - before[key], 0);
-  const samples = change("audioSamples");
+  const samples = change("audioSamples"), came = change("audioPackets"), lost = change("audioLost");
   return {
-    hear: { audio: samples > 0 && change("audioPackets") > 0, video: change("framesDecoded") > 0 },
+    hear: { audio: samples > 0 && came > 0, video: change("framesDecoded") > 0 },
     framesDecoded: now.framesDecoded, fps: change("framesDecoded"), rttMs: now.rttMs, lossPct: now.lossPct,
+    heardLossPct: came && came + lost >= ENOUGH_PACKETS ? 100 * lost / (came + lost) : null, // nothing at all is a cut, not a loss
     audioSamples: samples, concealed: change("concealed"), concealedPct: samples ? 100 * change("concealed") / samples : 0,
     freezes: change("freezes"), frozenS: change("frozenS"), availableKbitS: now.availableKbitS,
     inKbitS: change("bytesIn") * 8 / 1000, outKbitS: change("bytesOut") * 8 / 1000,
   };
 }
 
+const REPORT_HOLDS_MS = 10_000; // an older report of the far end says nothing about now
+
 const zero = () => ({
-  framesDecoded: 0, audioSamples: 0, audioPackets: 0, concealed: 0, freezes: 0, frozenS: 0, bytesIn: 0, bytesOut: 0,
-  rttMs: null, lossPct: null, availableKbitS: null,
+  framesDecoded: 0, audioSamples: 0, audioPackets: 0, audioLost: 0, concealed: 0, freezes: 0, frozenS: 0, bytesIn: 0, bytesOut: 0,
+  rttMs: null, lossPct: null, reportedAt: 0, availableKbitS: null,
 });
 
 const TAKE = {
@@ -35,7 +40,10 @@ const TAKE = {
     else addVoice(sum, entry);
   },
   "outbound-rtp": (sum, entry) => { sum.bytesOut += entry.bytesSent ?? 0; },
-  "remote-inbound-rtp": (sum, entry) => { if (entry.kind === "audio") sum.lossPct = 100 * (entry.fractionLost ?? 0); },
+  // The newest report counts, of voice or picture: they share the path, and the picture's come more often.
+  "remote-inbound-rtp": (sum, entry) => {
+    if (entry.timestamp > sum.reportedAt) Object.assign(sum, { reportedAt: entry.timestamp, lossPct: 100 * (entry.fractionLost ?? 0) });
+  },
   transport: (sum, entry, stats) => {
     const pair = stats.get(entry.selectedCandidatePairId);
     if (pair?.currentRoundTripTime !== undefined) sum.rttMs = pair.currentRoundTripTime * 1000;
@@ -52,12 +60,14 @@ function addPicture(sum, entry) {
 function addVoice(sum, entry) {
   sum.audioSamples += entry.totalSamplesReceived ?? 0;
   sum.audioPackets += entry.packetsReceived ?? 0;
+  sum.audioLost += entry.packetsLost ?? 0;
   sum.concealed += (entry.concealedSamples ?? 0) - (entry.silentConcealedSamples ?? 0); // invented, and not in a pause
 }
 
 function summary(stats) {
   const sum = zero();
   stats.forEach((entry) => TAKE[entry.type]?.(sum, entry, stats));
+  if (performance.timeOrigin + performance.now() - sum.reportedAt > REPORT_HOLDS_MS) sum.lossPct = null;
   return sum;
 }
 

@@ -1,5 +1,5 @@
-// One call between two pages, signalled over the page's own Socket.IO connection. The corner is polite and gives way,
-// the doctor is not. No words and no elements here: the page shows what onState tells.
+// One call between two pages, signalled over the page's own Socket.IO connection. The doctor's side offers, the corner's
+// (`polite`) asks for offers and answers. No words and no elements here: the page shows what onState tells.
 
 import { openHandshake } from "./call-handshake.js";
 import { begin, force, next, outgoing, STEPS } from "./call-ladder.js";
@@ -34,7 +34,7 @@ class Call {
   #page = crypto.getRandomValues(new Uint32Array(2)).join("-");
   #presence = { isPeerHere: false, isLeft: false, isElsewhere: false };
   #round = 0; #farPage = null; #far = { step: null, reason: null };
-  #ladder; #wanted = true; #shown = "";
+  #ladder; #wanted = true; #shown = ""; #mayShow = false;
   #startedAt = now(); #mediaAt = now(); #setUpMs = null; #cutsBefore = 0;
 
   constructor(options) {
@@ -44,7 +44,7 @@ class Call {
     this.#ladder = begin(options.lineClass ?? null);
     const { socket, callId, nextId } = options;
     this.#signals = openSignals({ socket, callId, stamp: () => ({ page: this.#page, round: this.#round }), onBack: () => this.#join() });
-    this.#handshake = openHandshake((hear) => this.#tellHeard(hear));
+    this.#handshake = openHandshake({ tell: (hear) => this.#tellHeard(hear), tellDirectly: (hear) => this.#link.tellHeard(hear) });
     this.#quality = recordQuality({ send: (record) => this.#sendMinute(record), nextId });
     this.#connect(0, !options.polite);
     this.#listen();
@@ -139,14 +139,15 @@ class Call {
     return isOther;
   }
 
-  async #onSignal({ description, candidate, page: theirs = null, round: theirRound = 0 }) {
+  async #onSignal({ description, candidate, ask, page: theirs = null, round: theirRound = 0 }) {
     this.#presence.isPeerHere = true;
     const isOther = this.#isReload(theirs);
-    if (theirRound > this.#round) this.#connect(theirRound, false);
+    if (theirRound > this.#round) this.#connect(theirRound, !this.#options.polite);
     else if (isOther) return this.#newRound();
     if (theirRound < this.#round) return;
-    if (description) await this.#link.negotiation.takeDescription(description);
+    if (description) await this.#link.negotiation.takeDescription(description).then(() => this.#apply());
     else if (candidate) await this.#link.negotiation.takeCandidate(candidate);
+    else if (ask && !this.#options.polite) await this.#link.negotiation.offer(ask);
   }
 
   #goElsewhere() {
@@ -173,6 +174,7 @@ class Call {
     this.#round = newNumber;
     this.#mediaAt = now();
     this.#handshake.reset();
+    this.#mayShow = false;
     const { polite, relayOnly, certificates, onPhotos } = this.#options;
     this.#link = openLink({
       polite, relayOnly, certificates, isFirst, stream: this.#stream, iceServers: this.#servers, say: this.#signals.say,
@@ -189,16 +191,28 @@ class Call {
     const remote = new MediaStream(); // a new one with each connection: an element stays silent on an ended track
     return {
       onTrack: (track) => { remote.addTrack(track); this.#options.onRemoteTrack(track, remote); },
-      onState: (state) => { if (state === "connected") this.#apply(); this.#show(); },
+      onState: (state) => this.#onConnection(state),
+      onHear: () => this.#allowPicture(true),
       // The first offer is the doctor's, when both are there.
       onNegotiation: () => this.#presence.isPeerHere && this.connection.remoteDescription && this.#link.negotiation.offer(),
       onCode: this.#options.onCode,
+      onHeard: (heard) => { this.#handshake.take(heard, { isDirect: true }); this.#show(); },
     };
   }
 
+  #onConnection(state) {
+    if (["disconnected", "failed"].includes(state)) this.#allowPicture(false); // after the cut it begins anew and small
+    this.#show();
+  }
+
+  #allowPicture(mayShow) {
+    this.#mayShow = mayShow;
+    return this.#apply();
+  }
+
   #newRound() {
-    this.#connect(this.#round + 1, true);
-    return this.#link.negotiation.offer(); // whoever starts over must tell, polite or not
+    this.#connect(this.#round + 1, !this.#options.polite);
+    return this.#link.negotiation.offer(); // whoever starts over must tell: the doctor offers, the corner asks for it
   }
 
   async #renew(connection) {
@@ -214,17 +228,18 @@ class Call {
   // ---- ladder
 
   #apply() {
-    return applyOutgoing(this.connection, outgoing(this.#ladder), this.#wanted);
+    return applyOutgoing(this.connection, outgoing(this.#ladder), this.#wanted && this.#mayShow);
   }
 
   async #climb(changed, isForced = false) {
     const before = this.#ladder;
     this.#ladder = changed;
-    const mustAskAnew = before.spare.on !== changed.spare.on && this.connection.signalingState === "stable";
-    if (mustAskAnew && this.#presence.isPeerHere) await this.#link.negotiation.offer();
     const isSame = before.step === changed.step && before.forced === changed.forced;
-    if (isSame && before.spare.on === changed.spare.on) return;
+    const isSpareSame = before.spare.on === changed.spare.on;
+    if (isSame && isSpareSame) return;
     await this.#apply();
+    // Pauses go unsent only after a new description: its five kilobytes find room once the voice has become small.
+    if (!isSpareSame && this.#presence.isPeerHere) await this.#link.negotiation.offer();
     if (!isSame) this.#tellStep(isForced);
     this.#show();
   }
@@ -249,8 +264,10 @@ class Call {
     const own = this.#link;
     const figures = await own.read();
     if (own !== this.#link || this.#presence.isLeft) return;
-    if (figures.hear.audio || figures.hear.video) this.#mediaAt = now();
-    this.#handshake.notice(figures.hear);
+    const hasMedia = figures.hear.audio || figures.hear.video;
+    if (hasMedia) this.#mediaAt = now();
+    this.#signals.setPatience(hasMedia);
+    this.#handshake.notice(figures.hear, figures.heardLossPct);
     this.#options.onStats(figures);
     if (own.connection.connectionState === "connected") await this.#steer(figures);
     if (this.#isDead()) await this.#newRound();
@@ -266,7 +283,8 @@ class Call {
     if (this.#setUpMs === null && (hear.audio || hear.video)) this.#setUpMs = (now() - this.#startedAt) * 1000;
     const cuts = this.#cutsBefore + this.#link.reconnection.cuts;
     this.#quality.add(figures, { step: this.#ladder.step, cuts, setUpMs: this.#setUpMs });
-    const sample = { at_s: now(), kbit_s: figures.availableKbitS, rtt_ms: figures.rttMs, loss_pct: figures.lossPct };
+    const { availableKbitS: kbit_s, rttMs: rtt_ms, heardLossPct: heard_loss_pct } = figures;
+    const sample = { at_s: now(), kbit_s, rtt_ms, loss_pct: this.#handshake.lossPct ?? figures.lossPct, heard_loss_pct };
     await this.#climb(next(this.#ladder, sample));
   }
 
