@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 from devices.profiles import date_time, medfloat
+from devices.profiles.medfloat import VALUES
 from devices.profiles.payload import unpack
-from devices.profiles.quirks import Quirk
+from devices.profiles.quirks import STANDARD, Quirk
 
 MMHG_PER_KPA = Decimal("7.50062")
 CENTI = Decimal("0.01")
 KPA, TIME_STAMP, PULSE, USER_ID, STATUS = 0x01, 0x02, 0x04, 0x08, 0x10
 FLAGS = 0x1F  # bits 5 to 7 are reserved and ignored; Beurer sets bit 6
-BIG_ENDIAN_TAIL = 0x100  # no flag of the packet: a quirk
+OPTIONAL = TIME_STAMP | PULSE | USER_ID | STATUS
 UNKNOWN_USER = 0xFF
 PULSE_RANGES = ("in_range", "above_upper_limit", "below_lower_limit", "reserved")
 FEATURES = (
@@ -34,7 +34,9 @@ FEATURE = Struct("<H")
 # it; the collector says so when one does, and leaves it alone.
 ENHANCED = ("2b34", "2b35", "2b36")
 Status = dict[str, bool | str]
-Tail = tuple[str | None, date_time.Parts | None, medfloat.Value | None, int | None, int | None]
+Fields = tuple[Any, ...]
+NEVER = (None, None)
+CUFF_FIELDS = ("timestamp", "timestamp_fields", "pulse_rate", "user_id", "status_raw", "status")
 
 
 def _layout(flags: int) -> Struct:
@@ -57,95 +59,89 @@ STATUS_BITS = 0x3F
 STATUSES = [_status_of(status) for status in range(STATUS_BITS + 1)]
 
 
-@lru_cache(maxsize=medfloat.PATTERNS)
-def pressure_of(raw: int, in_kpa: int) -> tuple[medfloat.Value, Decimal | None]:
-    """Return a pressure as the meter says it, and in mmHg to 0.01; None there for a special value."""
-    value = medfloat.value_of(raw)
-    if isinstance(value, str):
-        return value, None
-    return value, (value * MMHG_PER_KPA if in_kpa else value).quantize(CENTI, ROUND_HALF_EVEN)
+def _in_mmhg(raw: int) -> tuple[medfloat.Value, Decimal | None]:
+    value = VALUES[raw]
+    return value, None if isinstance(value, str) else value.quantize(CENTI, ROUND_HALF_EVEN)
+
+
+def _in_kpa(raw: int) -> tuple[medfloat.Value, Decimal | None]:
+    value = VALUES[raw]
+    return value, None if isinstance(value, str) else (value * MMHG_PER_KPA).quantize(CENTI, ROUND_HALF_EVEN)
+
+
+# By the unit's bit: a pressure as the meter says it, and in mmHg to 0.01; None there for a special value.
+PRESSURES = (medfloat.Table(_in_mmhg), medfloat.Table(_in_kpa))
+UNITS = ("mmHg", "kPa")
 
 
 def decode_measurement(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     """Read 2A35."""
     flags, fields = _fields(raw, quirk)
     in_kpa = flags & KPA
-    systolic, systolic_mmhg = pressure_of(fields[1], in_kpa)
-    diastolic, diastolic_mmhg = pressure_of(fields[2], in_kpa)
-    stamp, parts, pulse, user, status = _tail(fields, flags)
+    pressures = PRESSURES[in_kpa]
+    systolic, systolic_mmhg = pressures[fields[1]]
+    diastolic, diastolic_mmhg = pressures[fields[2]]
+    stamp, parts = date_time.read(fields[4:10]) if flags & TIME_STAMP else NEVER
+    pulse, user, status = fields[10:]
     return {
-        "unit": "kPa" if in_kpa else "mmHg",
+        "unit": UNITS[in_kpa],
         "systolic": systolic,
         "diastolic": diastolic,
-        "mean_arterial_pressure": medfloat.value_of(fields[3]),
+        "mean_arterial_pressure": VALUES[fields[3]],
         "systolic_mmhg": systolic_mmhg,
         "diastolic_mmhg": diastolic_mmhg,
         "timestamp": stamp,
         "timestamp_fields": parts,
-        "pulse_rate": pulse,
-        "user_id": user,
+        "pulse_rate": None if pulse is None else VALUES[pulse],
+        "user_id": None if user == UNKNOWN_USER else user,
         "status_raw": status,
-        "status": status_words(status),
+        "status": None if status is None else STATUSES[status & STATUS_BITS].copy(),
         "usable": systolic_mmhg is not None and diastolic_mmhg is not None,
     }
 
 
 def decode_cuff_pressure(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     """Read 2A36: the same layout, the second and third pressure unused. For display, never a result."""
-    flags, fields = _fields(raw, quirk)
-    pressure, mmhg = pressure_of(fields[1], flags & KPA)
-    stamp, parts, pulse, user, status = _tail(fields, flags)
+    whole = decode_measurement(raw, quirk)
+    shared = {name: whole[name] for name in CUFF_FIELDS}
+    pressure, mmhg = whole["systolic"], whole["systolic_mmhg"]
     return {
-        "unit": "kPa" if flags & KPA else "mmHg",
+        "unit": whole["unit"],
         "cuff_pressure": pressure,
         "cuff_pressure_mmhg": mmhg,
-        "timestamp": stamp,
-        "timestamp_fields": parts,
-        "pulse_rate": pulse,
-        "user_id": user,
-        "status_raw": status,
-        "status": status_words(status),
+        **shared,
         "usable": mmhg is not None,
     }
 
 
-def _fields(raw: bytes, quirk: Quirk) -> tuple[int, tuple[int, ...]]:
-    """Return the flags that hold, and the plain fields. Raises DecodeError."""
+def _fields(raw: bytes, quirk: Quirk) -> tuple[int, Fields]:
+    """Return the flags that hold and all thirteen fields, None for one that is not there. Raises DecodeError."""
     flags = raw[0] & FLAGS if raw else 0
-    if quirk.user_id_always and not (quirk.told_by_length and len(raw) == LAYOUTS[flags].size):
-        flags |= USER_ID | BIG_ENDIAN_TAIL * quirk.big_endian_tail
-    layout = LAYOUTS[flags & FLAGS]
-    return flags, layout.unpack(raw) if len(raw) == layout.size else unpack(layout, raw, quirk.trailing_allowed)
+    layout = LAYOUTS[flags]
+    if quirk is STANDARD and len(raw) == layout.size:
+        fields = layout.unpack(raw)
+        return flags, fields if flags & OPTIONAL == OPTIONAL else _filled(fields, flags)
+    if quirk.user_id_always and not (quirk.told_by_length and len(raw) == layout.size):
+        flags |= USER_ID
+        fields = _filled(unpack(LAYOUTS[flags], raw, quirk.trailing_allowed), flags)
+        return flags, _swap(fields) if quirk.big_endian_tail else fields
+    return flags, _filled(unpack(layout, raw, quirk.trailing_allowed), flags)
 
 
-def _tail(fields: tuple[int, ...], flags: int) -> Tail:
-    """Return time stamp, its parts, pulse, user and status: what stands behind the three pressures."""
-    if flags & BIG_ENDIAN_TAIL:
-        fields = _swap(fields, flags)
-    at, stamp, parts, pulse, user = 4, None, None, None, None
-    if flags & TIME_STAMP:
-        stamp, parts = date_time.read(fields[4:10])
-        at = 10
-    if flags & PULSE:
-        pulse = medfloat.value_of(fields[at])
-        at += 1
-    if flags & USER_ID:
-        user = fields[at] if fields[at] != UNKNOWN_USER else None
-    return stamp, parts, pulse, user, fields[-1] if flags & STATUS else None
+def _filled(fields: Fields, flags: int) -> Fields:
+    """Return the fields with None for each optional one that the flags do not promise."""
+    at, filled = 4, list(fields[:4])
+    for flag, count in ((TIME_STAMP, 6), (PULSE, 1), (USER_ID, 1), (STATUS, 1)):
+        filled += fields[at : at + count] if flags & flag else [None] * count
+        at += count if flags & flag else 0
+    return tuple(filled)
 
 
-def _swap(fields: tuple[int, ...], flags: int) -> tuple[int, ...]:
+def _swap(fields: Fields) -> Fields:
     """Return the fields with pulse and status, sent big endian, put right."""
-    swapped = list(fields)
-    for flag, at in ((PULSE, 10 if flags & TIME_STAMP else 4), (STATUS, -1)):
-        if flags & flag:
-            swapped[at] = medfloat.swapped(fields[at])
-    return tuple(swapped)
-
-
-def status_words(status: int | None) -> Status | None:
-    """Return what the measurement status says."""
-    return None if status is None else STATUSES[status & STATUS_BITS].copy()
+    pulse, user, status = fields[10:]
+    swapped = (None if one is None else medfloat.swapped(one) for one in (pulse, status))
+    return (*fields[:10], next(swapped), user, next(swapped))
 
 
 def decode_feature(raw: bytes, _quirk: Quirk) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import lru_cache
 from struct import Struct
 from typing import Any
 
+from devices.profiles.medfloat import Table
 from devices.profiles.payload import unpack
 
 FIELD = "H5B"
@@ -20,13 +20,16 @@ Parts = dict[str, int | None]
 Fields = tuple[int, ...]
 
 
-@lru_cache(maxsize=4096)
-def _day(year: int, month: int, day: int) -> str | None:
+def _day(fields: Fields) -> str | None:
     """Return a date as ISO 8601 has it, or None for one that cannot be, such as 31 February."""
+    year, month, day = fields
     try:
         return datetime(year, month, day).date().isoformat() if year >= LIMITS["year"][0] else None  # noqa: DTZ001
     except ValueError:
         return None
+
+
+DAYS = Table(_day, most=4096)
 
 
 def iso(fields: Fields) -> str | None:
@@ -35,7 +38,7 @@ def iso(fields: Fields) -> str | None:
     Put together by hand, since `datetime` takes three times as long and this stands in the path of every reading.
     """
     year, month, day, hour, minute, second = fields
-    date = _day(year, month, day)
+    date = DAYS[year, month, day]
     if date is None or hour > 23 or minute > 59 or second > 59:
         return None
     return f"{date}T{TWO_DIGITS[hour]}:{TWO_DIGITS[minute]}:{TWO_DIGITS[second]}"

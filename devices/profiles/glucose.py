@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 from devices.profiles import date_time, medfloat
+from devices.profiles.medfloat import VALUES, Table
 from devices.profiles.payload import Payload, unpack
 from devices.profiles.quirks import Quirk
 
@@ -76,6 +76,7 @@ MEDICATIONS = {
     5: "pre-mixed insulin",
 }
 RESERVED = "reserved"
+Concentration = tuple[medfloat.Value, Decimal | None, Decimal | None]
 
 
 def _layout(flags: int) -> Struct:
@@ -92,12 +93,13 @@ def decode_measurement(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     flags = raw[0] & FLAGS if raw else 0
     fields = unpack(LAYOUTS[flags], raw, quirk.trailing_allowed)
     base, offset = date_time.iso(fields[2:8]), fields[8] if flags & OFFSET else 0
-    value = mmol = mg = kind = location = unit = None
+    value = mmol = mg = kind = kind_name = location = location_name = unit = None
     if flags & CONCENTRATION:
         at = 9 if flags & OFFSET else 8
-        value, mmol, mg = concentration_of(fields[at], flags & MOL_PER_L)
-        unit = "mol/L" if flags & MOL_PER_L else "kg/L"
+        value, mmol, mg = CONCENTRATIONS[flags & MOL_PER_L][fields[at]]
+        unit = UNITS[flags & MOL_PER_L]
         kind, location = fields[at + 1] & 0x0F, fields[at + 1] >> 4
+        kind_name, location_name = TYPES.get(kind, RESERVED), LOCATIONS.get(location, RESERVED)
     status = fields[-1] if flags & STATUS else None
     return {
         "sequence_number": fields[1],
@@ -109,9 +111,9 @@ def decode_measurement(raw: bytes, quirk: Quirk) -> dict[str, Any]:
         "mmol_per_l": mmol,
         "mg_per_dl": mg,
         "type": kind,
-        "type_name": _name(TYPES, kind),
+        "type_name": kind_name,
         "sample_location": location,
-        "sample_location_name": _name(LOCATIONS, location),
+        "sample_location_name": location_name,
         "control_solution": kind == CONTROL_TYPE or location == CONTROL_LOCATION,
         "status_raw": status,
         "status_flags": [name for bit, name in enumerate(STATUS_FLAGS) if status >> bit & 1] if status else [],
@@ -123,15 +125,29 @@ def _measured_at(base: str | None, fields: date_time.Fields, offset: int) -> str
     return None if base is None or offset in OVERRUN else date_time.iso_later(fields, offset)
 
 
-@lru_cache(maxsize=medfloat.PATTERNS)
-def concentration_of(raw: int, in_mol: int) -> tuple[medfloat.Value, Decimal | None, Decimal | None]:
-    """Return a concentration as the meter says it, as mmol/L (0.001) and mg/dL (0.1); None for a special value."""
-    value = medfloat.value_of(raw)
+def _of_kg(raw: int) -> Concentration:
+    value = VALUES[raw]
     if isinstance(value, str):
         return value, None, None
-    mmol = value * 1000 if in_mol else value * 100_000 / MG_DL_PER_MMOL_L
-    mg = value * 1000 * MG_DL_PER_MMOL_L if in_mol else value * 100_000
-    return value, mmol.quantize(MILLI, ROUND_HALF_EVEN), mg.quantize(DECI, ROUND_HALF_EVEN)
+    mg = value * 100_000
+    return value, _rounded(mg / MG_DL_PER_MMOL_L, MILLI), _rounded(mg, DECI)
+
+
+def _of_mol(raw: int) -> Concentration:
+    value = VALUES[raw]
+    if isinstance(value, str):
+        return value, None, None
+    mmol = value * 1000
+    return value, _rounded(mmol, MILLI), _rounded(mmol * MG_DL_PER_MMOL_L, DECI)
+
+
+def _rounded(number: Decimal, digits: Decimal) -> Decimal:
+    return number.quantize(digits, ROUND_HALF_EVEN)
+
+
+# By the unit's bit: a concentration as the meter says it, in mmol/L to 0.001 and in mg/dL to 0.1; None for a special one.
+CONCENTRATIONS = {0: Table(_of_kg), MOL_PER_L: Table(_of_mol)}
+UNITS = {0: "kg/L", MOL_PER_L: "mol/L"}
 
 
 def decode_context(raw: bytes, quirk: Quirk) -> dict[str, Any]:

@@ -6,17 +6,31 @@ never numbers. Decimal keeps the meter's own digits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
-from functools import lru_cache
+from typing import TypeVar
 
 SPECIAL = {0x07FF: "NaN", 0x0800: "NRes", 0x07FE: "+INFINITY", 0x0802: "-INFINITY", 0x0801: "reserved"}
-PATTERNS = 0x10000
 Value = Decimal | str
+Key = TypeVar("Key")
+Read = TypeVar("Read")
 
 
-@lru_cache(maxsize=PATTERNS)
-def value_of(raw: int) -> Value:
-    """Return the number of a 16-bit pattern, or the name of a special one."""
+class Table(dict[Key, Read]):
+    """What a reader says of each pattern, worked out once: there are 65,536, and a packet holds four. Looked up by key."""
+
+    def __init__(self, read: Callable[[Key], Read], most: int = 0x10000) -> None:
+        super().__init__()
+        self._read, self._most = read, most
+
+    def __missing__(self, key: Key) -> Read:
+        if len(self) >= self._most:
+            self.clear()
+        self[key] = value = self._read(key)
+        return value
+
+
+def _value(raw: int) -> Value:
     if raw in SPECIAL:
         return SPECIAL[raw]
     mantissa, exponent = raw & 0x0FFF, raw >> 12
@@ -33,3 +47,11 @@ def plain(number: Decimal) -> Decimal:
 def swapped(raw: int) -> int:
     """Return a 16-bit pattern that was sent big endian and read little endian."""
     return (raw & 0xFF) << 8 | raw >> 8
+
+
+VALUES = Table(_value)
+
+
+def value_of(raw: int) -> Value:
+    """Return the number of a 16-bit pattern, or the name of a special one."""
+    return VALUES[raw]
