@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import httpx
-
+from bench import servers
 from bench.figure import Figure
 from telemed.bootstrap import build
 from tests.conftest import prepare, settings_for
 from tests.make import Hands
 from tests.readings.sender import PATH, Sender
 
-ROOT = Path(__file__).parent.parent
 LINES = 8  # gateways that send at once
 PER_LINE = 60
 READINGS_A_VISIT = 6
 TURNS = 3
 ECHO = """
 from flask import Flask, request
-from gunicorn.app.base import BaseApplication
-import sys
 
 app = Flask("echo")
 
@@ -39,19 +30,6 @@ app = Flask("echo")
 @app.post("/api/v1/readings")
 def echo():
     return request.get_json()
-
-
-class Server(BaseApplication):
-    def load_config(self):
-        for name, value in {"bind": [f"127.0.0.1:{sys.argv[1]}"], "worker_class": "gthread", "workers": 1,
-                            "threads": 64, "keepalive": 5, "loglevel": "error"}.items():
-            self.cfg.set(name, value)
-
-    def load(self):
-        return app
-
-
-Server().run()
 """
 Requests = list[bytes]
 
@@ -62,12 +40,11 @@ def figures() -> list[Figure]:
         folder = Path(name)
         turns = _requests(folder)
         ours, echo = [], []
-        with _server(folder) as address, _echo(folder) as bare:
-            _rate(bare, turns[0])  # warm
-            _rate(address, turns[0])
-            for requests in turns[1:]:
-                echo.append(_rate(bare, requests))
-                ours.append(_rate(address, requests))
+        with servers.ours(folder) as ours_runs, servers.bare(folder, ECHO) as bare_runs:
+            for requests in turns:
+                echo.append(_rate(bare_runs.address, requests))
+                ours.append(_rate(ours_runs.address, requests))
+            del echo[0], ours[0]  # warm now
     value, yardstick = statistics.median(ours), statistics.median(echo)
     goal = "at least 0.33 of a bare Flask JSON echo"
     return [Figure("ingest_single", value, "requests a second", yardstick, value / yardstick, goal)]
@@ -124,53 +101,3 @@ def _send(address: tuple[str, int], requests: Requests) -> None:
             length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             while len(body) < length:
                 body += line.recv(65536)
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[tuple[str, int]]:
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("TELEMED_")},
-        "TELEMED_DEMO": "1", "TELEMED_DATA_DIR": str(folder),
-        "TELEMED_MEDIA_URL": "http://127.0.0.1:9",  # nobody calls here, and a media process would take a core to start
-    }  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        command = [sys.executable, str(ROOT / "app.py"), "serve"]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            run = folder / "server" / "run.json"
-            url = _until(lambda: httpx.Response(200, content=run.read_bytes()).json()["url"])
-            yield _address(url)
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-@contextmanager
-def _echo(folder: Path) -> Iterator[tuple[str, int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (folder / "echo.py").write_text(ECHO)
-    process = subprocess.Popen([sys.executable, str(folder / "echo.py"), str(port)])
-    try:
-        _until(lambda: socket.create_connection(("127.0.0.1", port)).close() or True)
-        yield "127.0.0.1", port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _until(look: object) -> str:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return look()  # type: ignore[operator,no-any-return]
-        except (OSError, ValueError, KeyError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return str(parts.hostname), int(parts.port or 0)
