@@ -26,6 +26,7 @@ PATIENT_LIFE = timedelta(hours=1)
 TRIES, TRIES_WINDOW = 8, timedelta(minutes=10)
 PASSWORD_MIN = 15  # NIST SP 800-63B-4: a password alone has at least 15 characters
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,39}")
+WITH_ACCOUNT = select(SignInSession, Account).outerjoin(Account, Account.id == SignInSession.account_id)
 
 
 def create_account(
@@ -125,10 +126,10 @@ def who_is(services: Services, token: str | None) -> Principal:
         return NOBODY
     now = services.clock()
     with services.db.read() as tx:
-        session = tx.scalar(select(SignInSession).where(SignInSession.token_hash == tokens.token_hash(token)))
-        if session is None or not _is_alive(session, now):
+        found = tx.execute(WITH_ACCOUNT.where(SignInSession.token_hash == tokens.token_hash(token))).first()
+        if found is None or not _is_alive(found[0], now):
             return NOBODY
-        account = tx.get(Account, session.account_id) if session.account_id else None
+        session, account = found
         principal = _principal(session, account)
     if now - session.last_seen_at > timedelta(minutes=1):
         _touch(services, session.id, now)
@@ -138,11 +139,7 @@ def who_is(services: Services, token: str | None) -> Principal:
 def who_are(services: Services, tx: Session, session_tokens: Iterable[str]) -> dict[str, Principal]:
     """Return the principals of those session tokens that are alive, by one query. Asking does not keep them alive."""
     by_hash = {tokens.token_hash(token): token for token in session_tokens}
-    rows = tx.execute(
-        select(SignInSession, Account)
-        .outerjoin(Account, Account.id == SignInSession.account_id)
-        .where(SignInSession.token_hash.in_(by_hash))
-    )
+    rows = tx.execute(WITH_ACCOUNT.where(SignInSession.token_hash.in_(by_hash)))
     now = services.clock()
     found = {
         by_hash[session.token_hash]: _principal(session, account)
