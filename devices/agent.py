@@ -30,7 +30,7 @@ from devices.reach import Reach
 from devices.sealer import Sealer
 from devices.session import Session
 from devices.status import SHOWN_AGAIN, Light, known
-from devices.transport import Radio, RadioError
+from devices.transport import Radio, RadioError, RadioMissing
 
 log = logging.getLogger(__name__)
 
@@ -160,16 +160,18 @@ class Agent:
         """Keep a radio open and fetch from meters; come back when the radio went away."""
         is_told = False
         while True:
+            status = RadioMissing.code
             try:
                 async with self._open_radio() as radio:
                     log.info("radio open")
                     is_told = False
                     await self.collector.run(radio)
             except (RadioError, OSError, TimeoutError) as error:
+                status = error.code if isinstance(error, RadioMissing) else status
                 if not is_told:
                     log.warning("no radio: %s", error)
                     is_told = True
-            self.collector.status = "no_radio"
+            self.collector.status = status
             await asyncio.sleep(RADIO_AGAIN_AFTER_S)
 
     async def seal(self) -> None:

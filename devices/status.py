@@ -20,9 +20,9 @@ SHOWN_AGAIN = timedelta(seconds=60)  # so that one can see that the light is sti
 STALE_AFTER = timedelta(minutes=3)
 LANGUAGES = ("ru", "be", "en")
 # What a heartbeat can carry, and what only this computer can know; tests/contract/gateway-status.json.
-HEARD = ("ok", "no_radio", "disk_full", "chain_broken", "server_refuses", "clock_wrong", "pair_again")
+HEARD = ("ok", "no_radio", "radio_off", "disk_full", "chain_broken", "server_refuses", "clock_wrong", "pair_again")
 UNHEARD = (
-    "offline", "line_not_trusted", "line_hijacked", "gateway_unknown", "gateway_revoked", "signature_wrong",
+    "offline", "server_error", "line_not_trusted", "line_hijacked", "gateway_unknown", "gateway_revoked", "signature_wrong",
 )  # fmt: skip
 NOT_AT_WORK = ("not_joined", "not_running", "hangs")
 Words = tuple[str, str, str]
@@ -30,6 +30,7 @@ Words = tuple[str, str, str]
 WHAT: dict[str, Words] = {
     "ok": ("Приборы готовы, связь есть.", "Прыборы гатовыя, сувязь ёсць.", "The meters are ready and the line is up."),
     "no_radio": ("Нет радиосвязи с приборами.", "Няма радыёсувязі з прыборамі.", "There is no radio to the meters."),
+    "radio_off": ("Bluetooth выключен.", "Bluetooth выключаны.", "Bluetooth is switched off."),
     "disk_full": ("Диск этого компьютера полон.", "Дыск гэтага камп'ютара поўны.", "This computer's disk is full."),
     "chain_broken": (
         "Другой компьютер посылает данные под именем этого.",
@@ -44,6 +45,9 @@ WHAT: dict[str, Words] = {
         "Прибор забыл это отделение.", "Прыбор забыў гэта аддзяленне.", "A meter has forgotten this branch.",
     ),
     "offline": ("Нет связи с сервером.", "Няма сувязі з серверам.", "The server cannot be reached."),
+    "server_error": (
+        "Сервер отвечает ошибкой.", "Сервер адказвае памылкай.", "The server answers with an error.",
+    ),
     "line_not_trusted": (
         "Кто-то в сети выдаёт себя за сервер: сертификат чужой.",
         "Нехта ў сетцы выдае сябе за сервер: сертыфікат чужы.",
@@ -84,6 +88,11 @@ _LINE: Words = (
     "Праверце кабель і сетку. Вымярэнні не губляюцца: яны пойдуць самі.",
     "Check the cable and the network. No measurement is lost: they go by themselves.",
 )
+_WAIT: Words = (
+    "Измерения не теряются: они уйдут сами. Если через час не пройдёт, позвоните в поддержку.",
+    "Вымярэнні не губляюцца: яны пойдуць самі. Калі праз гадзіну не пройдзе, патэлефануйце ў падтрымку.",
+    "No measurement is lost: they go by themselves. If it lasts an hour, ring the help line.",
+)
 _STRANGE: Words = (
     "Ничего не вводите на чужой странице. Позвоните тому, кто ведёт сеть. Измерения не теряются.",
     "Нічога не ўводзьце на чужой старонцы. Патэлефануйце таму, хто вядзе сетку. Вымярэнні не губляюцца.",
@@ -103,9 +112,14 @@ _RESTART: Words = ("Перезапустите компьютер.", "Пераз
 DO: dict[str, Words] = {
     "ok": ("Делать ничего не нужно.", "Рабіць нічога не трэба.", "Nothing needs to be done."),
     "no_radio": (
-        "Проверьте, включён ли Bluetooth и вставлен ли адаптер.",
-        "Праверце, ці ўключаны Bluetooth і ці ўстаўлены адаптар.",
-        "See whether Bluetooth is on and the adapter plugged in.",
+        "Проверьте, вставлен ли адаптер Bluetooth.",
+        "Праверце, ці ўстаўлены адаптар Bluetooth.",
+        "See whether the Bluetooth adapter is plugged in.",
+    ),
+    "radio_off": (
+        "Включите Bluetooth на этом компьютере.",
+        "Уключыце Bluetooth на гэтым камп'ютары.",
+        "Switch Bluetooth on at this computer.",
     ),
     "disk_full": (
         "Освободите место; до этого не измеряйте.",
@@ -119,7 +133,7 @@ DO: dict[str, Words] = {
         "On the page \"Branch\" press \"Pair again\" beside the meter.",
     ),
     "chain_broken": _HELP, "server_refuses": _HELP, "signature_wrong": _HELP,
-    "offline": _LINE, "line_not_trusted": _STRANGE, "line_hijacked": _STRANGE,
+    "offline": _LINE, "server_error": _WAIT, "line_not_trusted": _STRANGE, "line_hijacked": _STRANGE,
     "gateway_unknown": _JOIN, "gateway_revoked": _JOIN, "not_joined": _JOIN,
     "not_running": _RESTART, "hangs": _RESTART,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import (
     BleakBluetoothNotAvailableError,
+    BleakBluetoothNotAvailableReason,
     BleakDBusError,
     BleakDeviceNotFoundError,
     BleakError,
@@ -56,7 +57,15 @@ class Busy(RadioError):
 
 
 class RadioMissing(RadioError):
-    """Ask the operator: there is no usable Bluetooth adapter, or it is switched off."""
+    """Ask the operator: there is no usable Bluetooth adapter."""
+
+    code = "no_radio"
+
+
+class RadioOff(RadioMissing):
+    """Ask the operator to switch Bluetooth on: there is an adapter."""
+
+    code = "radio_off"
 
 
 @dataclass(frozen=True)
@@ -159,6 +168,8 @@ class Radio:
         try:
             scanner = BleakScanner(on_detection, uuids, backend=self._scanner)
             await _step(scanner.start(), ONE_STEP_WITHIN_S)
+        except RadioMissing:
+            raise
         except (RadioError, BleakError, OSError) as error:
             raise RadioMissing("Bluetooth does not answer: is the adapter plugged in and switched on?") from error
         try:
@@ -210,7 +221,8 @@ def _told(error: BaseException) -> RadioError:
     """Return what a failure means for the collector."""
     for cause in _causes(error):
         if isinstance(cause, BleakBluetoothNotAvailableError):
-            return RadioMissing("Bluetooth is switched off or missing")
+            is_off = cause.reason is BleakBluetoothNotAvailableReason.POWERED_OFF
+            return RadioOff("Bluetooth is switched off") if is_off else RadioMissing("Bluetooth is missing or forbidden")
         if isinstance(cause, BleakGATTProtocolError) and cause.args[0] in UNPAIRED_CODES:
             return Unpaired("the meter demands another pairing")
         if isinstance(cause, BleakGATTProtocolError) and cause.args[0] in BUSY_CODES:

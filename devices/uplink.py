@@ -18,12 +18,13 @@ MAX_ANSWER_BYTES = 1_000_000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-NO_ANSWER, NOT_TRUSTED, NOT_THE_SERVER = "offline", "line_not_trusted", "line_hijacked"
+NO_ANSWER, NOT_TRUSTED, NOT_THE_SERVER, BROKEN = "offline", "line_not_trusted", "line_hijacked", "server_error"
+SERVER_ERRORS = (500, 502, 503, 504)  # of the server or the proxy before it; 511 is a network's log-in page
 
 
 class Offline(Exception):
-    """Try again later. `code`: no answer (`offline`), a certificate that is not the server's (`line_not_trusted`), or
-    the answer of somebody else, as a hotel's log-in page (`line_hijacked`).
+    """Try again later. `code`: no answer (`offline`), an error of the server's side (`server_error`), a certificate that
+    is not the server's (`line_not_trusted`), or the answer of somebody else, as a hotel's log-in page (`line_hijacked`).
     """
 
     def __init__(self, reason: str, code: str = NOT_THE_SERVER) -> None:
@@ -142,7 +143,10 @@ class Uplink:
         if response.status_code == 401:
             # An unknown gateway gets no signature. It costs nothing but time to believe it: nothing is marked as sent.
             raise Locked(_refusal(response.content).code)
-        if response.status_code != 409 or wire.SERVER_SIGNATURE_HEADER in response.headers:
+        is_signed = wire.SERVER_SIGNATURE_HEADER in response.headers
+        if response.status_code in SERVER_ERRORS and not is_signed:
+            raise Offline(f"error {response.status_code}", BROKEN)
+        if response.status_code != 409 or is_signed:
             self._check_signature(path, body, response)
         # An unsigned "send again from there" is followed as well: at worst something is sent twice, which the server
         # knows for a duplicate. Only signed answers mark items as sent or give orders.

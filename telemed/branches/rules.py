@@ -11,9 +11,12 @@ ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0, 1, which are m
 CODE_LENGTH = 12
 SILENT_AFTER = timedelta(seconds=90)
 OUTAGE_SHOWN = timedelta(days=1)
-OUTAGE_REASONS = ("offline", "line_not_trusted", "line_hijacked")  # of tests/contract/gateway-status.json; rest: offline
+# Of tests/contract/gateway-status.json; any other is shown as offline.
+OUTAGE_REASONS = ("offline", "server_error", "line_not_trusted", "line_hijacked")
 # What a heartbeat can report; a word of a newer gateway is shown as the plainest trouble.
-HEARD = ("joined", "ok", "no_radio", "disk_full", "chain_broken", "server_refuses", "clock_wrong", "pair_again")
+HEARD = (
+    "joined", "ok", "no_radio", "radio_off", "disk_full", "chain_broken", "server_refuses", "clock_wrong", "pair_again",
+)  # fmt: skip
 POLL_DEMO_VISIT_S, POLL_OPEN_S, POLL_CLOSED_S = 0.5, 2.0, 10.0
 BATTERY_LOW_PCT = 20
 METER_CLOCK_OFF_S = 120  # above it the times of a meter's readings are corrected and the clerk is told

@@ -19,7 +19,7 @@ from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
 from telemed.services import Services
 
-GATEWAY_AWAY = ("silent", "joined", "no_radio")  # lights with which no meter is heard
+GATEWAY_AWAY = ("silent", "joined", "no_radio", "radio_off")  # lights with which no meter is heard
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def test_a_meter_heard_without_its_reading_vanished(
     ("status", "expected", "sentence"),
     [
         ("no_radio", "pc_trouble", "Check the Bluetooth adapter"),
+        ("radio_off", "pc_trouble", "Switch Bluetooth on"),
         ("clock_wrong", "pc_trouble", "Set the time on the branch PC"),
         ("disk_full", "pc_stuck", "Copy the figures from the meter&#39;s display"),
     ],

@@ -108,6 +108,10 @@ class MiniBlueZ:
         )  # fmt: skip
         await self.bus.request_name("org.bluez", NameFlag.DO_NOT_QUEUE)
 
+    def switch(self, *, is_on: bool) -> None:
+        """Switch the adapter on or off, as somebody at the computer does."""
+        self._set(HCI, ADAPTER, Powered=Variant("b", is_on))
+
     # --- objects
 
     def _signal(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:

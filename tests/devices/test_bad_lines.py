@@ -146,6 +146,18 @@ def test_a_log_in_page_between_gateway_and_server_takes_nothing(tmp_path: Path, 
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_an_error_of_the_server_is_not_a_line_that_is_down(tmp_path: Path, status: int) -> None:
+    async def broken(request: web.Request) -> web.Response:
+        return web.Response(status=status, text="<html>Bad Gateway</html>", content_type="text/html")
+
+    async def run() -> None:
+        async with answering(broken) as url:
+            await suffer_and_recover(tmp_path, url, "server_error")
+
+    asyncio.run(run())
+
+
 def test_a_server_with_a_strange_certificate_is_sent_nothing(tmp_path: Path) -> None:
     asked = []
 
@@ -175,6 +187,7 @@ def test_a_clock_that_jumps_makes_nothing_forgotten_or_sent_twice(tmp_path: Path
                 gateway.now += timedelta(days=days)
                 beats = len(server.beats)
                 await server.until(lambda: server.beats[-1]["status"] == "clock_wrong" and len(server.beats) > beats)
+                await gateway.until_light("clock_wrong")
                 assert not agent.may_forget()
                 assert agent.outbox.stored() == WAITING
                 gateway.now = datetime.now(UTC)

@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from devices import identity
 from devices.agent import system_radio
 from devices.bluez_agent import AGENT_PATH, open_agent
 from devices.simulator.models import SHOWN_PASSKEY
-from devices.simulator.peripherals import add_device
+from devices.simulator.peripherals import Peripheral, add_device
 from devices.simulator.rig import GLUCOSE_ADDRESS, PRESSURE_ADDRESS, Rig, open_rig
 from devices.transport import Radio
 from tests.devices.fake_server import FakeServer, serving
@@ -42,12 +43,14 @@ class LinuxCorner(Corner):
         return system_radio()
 
 
-def on_linux(folder: Path, patch: pytest.MonkeyPatch, story: Callable[[LinuxCorner], Awaitable[None]]) -> None:
+def on_linux(
+    folder: Path, patch: pytest.MonkeyPatch, story: Callable[[LinuxCorner], Awaitable[None]], within_s: float = 3 * WITHIN_S
+) -> None:
     """Tell a story in a corner with both meters enrolled, a visit open, and BlueZ on a bus of its own."""
 
     async def run() -> None:
         async with (
-            asyncio.timeout(3 * WITHIN_S),
+            asyncio.timeout(within_s),
             private_bus() as bus,
             serving(FakeServer()) as server,
             open_rig(utc_wall_clock, seed=1) as rig,
@@ -91,6 +94,24 @@ def test_meters_are_found_paired_and_drained(tmp_path: Path, monkeypatch: pytest
         assert all(record["context_raw"] for record in records if record["kind"] == "glucose")
         assert {record["meter"]["serial"] for record in records} == {"SIM-0001", "SIM-0002"}
         assert corner.bluez.agent is None, "the agent is there only while a meter is enrolled"
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+def test_bluetooth_that_is_switched_off_is_not_bluetooth_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(corner: LinuxCorner) -> None:
+        def says(status: str) -> Callable[[], bool]:
+            return lambda: bool(corner.server.beats) and corner.server.beats[-1]["status"] == status
+
+        corner.bluez.switch(is_on=False)
+        async with corner.gateway():
+            await corner.server.until(says("radio_off"), WITHIN_S)
+            corner.bluez.switch(is_on=True)
+            await corner.server.until(says("ok"), WITHIN_S)
+            await corner.rig.pressure.take({"systolic": 126}, None)
+            await corner.until_records(1)
 
     on_linux(tmp_path, monkeypatch, story)
 
@@ -179,46 +200,99 @@ def wal_size(folder: Path) -> int:
     return wal.stat().st_size if wal.exists() else 0
 
 
-def test_a_gateway_killed_after_a_confirmation_has_the_bytes_or_the_meter_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The system confirms before our callback runs; what the callback took is on the disk when the kill comes."""
-    readings = 12
+@dataclass
+class KilledCorner:
+    """A corner whose gateway is a process of its own, killed in the middle of what a meter sends."""
 
-    async def story(corner: LinuxCorner) -> None:
-        processes = Processes(tmp_path)
-        (tmp_path / "gateway").mkdir()
-        identity.save(tmp_path / "gateway", corner.server.identity())
-        corner.rig.pressure.pace_s = 0.1  # as slow as a real one, so that the kill falls between two indications
+    corner: LinuxCorner
+    folder: Path
+
+    async def drain(self, meter: Peripheral, last: dict[str, float], kills: Sequence[int], until: int) -> None:
+        """Let the meter take a last measurement and send, kill the gateway after so many more confirmed packets each time, and wait for so many
+        records in all.
+        """
+        processes = Processes(self.folder)
         settings = {"TELEMED_RADIO": "system", "DBUS_SYSTEM_BUS_ADDRESS": os.environ["DBUS_SYSTEM_BUS_ADDRESS"]}
-        corner.server.orders[0]["name"] = "SIM-BP"
         try:
             gateway = await processes.start("run", **settings)
-            await until_done(corner.server)
-            for number in range(readings - 1):
-                corner.rig.pressure.model.take({"systolic": 101 + number}, None)
-            await corner.rig.pressure.take({"systolic": 100 + readings}, None)
-            for confirmed in (3, 7):
-                size = wal_size(tmp_path)
-                while corner.rig.pressure.sent < confirmed:
-                    size = wal_size(tmp_path)
-                    await asyncio.sleep(0.001)
-                while wal_size(tmp_path) == size:
-                    await asyncio.sleep(0.001)
+            await until_done(self.corner.server)
+            await meter.take(last, None)
+            for confirmed in kills:
+                await self._until_kept(meter, meter.sent + confirmed)
                 gateway.send_signal(signal.SIGKILL)
                 await gateway.wait()
                 gateway = await processes.start("run", **settings)
-            await corner.until_records(readings)
+            await self.corner.until_records(until)
         finally:
             for process in processes.running:
                 if process.returncode is None:
                     await processes.kill(process)
 
-        values = [record["decoded"]["systolic"] for record in corner.records()]
-        assert sorted(values) == list(range(101, 101 + readings))
-        assert len(corner.rig.pressure.model.memory) == 0
+    async def _until_kept(self, meter: Peripheral, confirmed: int) -> None:
+        """Wait until so many packets went out and the newest reached the disk."""
+        size = wal_size(self.folder)
+        while meter.sent < confirmed:
+            size = wal_size(self.folder)
+            await asyncio.sleep(0.001)
+        while wal_size(self.folder) == size:
+            await asyncio.sleep(0.001)
 
-    on_linux(tmp_path, monkeypatch, story)
+
+def killed(folder: Path, patch: pytest.MonkeyPatch, story: Callable[[KilledCorner], Awaitable[None]]) -> None:
+    async def with_processes(corner: LinuxCorner) -> None:
+        (folder / "gateway").mkdir()
+        identity.save(folder / "gateway", corner.server.identity())
+        for order, name in zip(corner.server.orders, ("SIM-BP", "SIM-GL"), strict=False):
+            order["name"] = name
+        for meter in corner.rig.meters.values():
+            meter.pace_s = 0.1  # as slow as a real one, so that the kill falls between two packets
+        await story(KilledCorner(corner, folder))
+
+    on_linux(folder, patch, with_processes, KILLS_WITHIN_S)
+
+
+KILLS_WITHIN_S = 600.0  # of the long form: each start of a process takes seconds on a busy machine
+KILLS = [pytest.param((3, 4), id="two"), pytest.param((3, 2, 5) * 10, marks=pytest.mark.soak, id="thirty")]
+
+
+@pytest.mark.parametrize("kills", KILLS)
+def test_a_gateway_killed_after_a_confirmation_has_the_bytes_or_the_meter_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: tuple[int, ...]
+) -> None:
+    """The system confirms before our callback runs, and the meter then deletes; what the callback took is on the disk
+    when the kill comes.
+    """
+    readings = sum(kills) + 5
+
+    async def story(killed: KilledCorner) -> None:
+        meter = killed.corner.rig.pressure
+        for number in range(readings - 1):
+            meter.model.take({"systolic": 101 + number}, None)
+        await killed.drain(meter, {"systolic": 100 + readings}, kills, readings)
+
+        values = [record["decoded"]["systolic"] for record in killed.corner.records()]
+        assert sorted(values) == list(range(101, 101 + readings))
+        assert len(meter.model.memory) == 0
+
+    killed(tmp_path, monkeypatch, story)
+
+
+@pytest.mark.parametrize("kills", KILLS)
+def test_a_gateway_killed_in_a_report_asks_again_for_what_it_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: tuple[int, ...]
+) -> None:
+    readings = sum(kills) + 5
+
+    async def story(killed: KilledCorner) -> None:
+        meter = killed.corner.rig.glucose
+        for number in range(readings - 1):
+            meter.model.take({"mmol_per_l": 4 + number / 100}, None)
+        await killed.drain(meter, {"mmol_per_l": 5.5}, kills, readings)
+
+        numbers = [record["decoded"]["sequence_number"] for record in killed.corner.records()]
+        assert len(numbers) == len(set(numbers)) == readings
+
+    killed(tmp_path, monkeypatch, story)
 
 
 def test_the_agent_answers_for_the_meter_being_enrolled_and_for_no_other() -> None:
