@@ -187,6 +187,16 @@ def test_the_doctor_gets_a_photograph_over_the_talk_and_around_it(talk: Talk) ->
     assert min(widths) > 100
 
 
+def test_the_sliders_say_how_loud_and_for_which_ear(talk: Talk) -> None:
+    talk.clerk.locator("[data-sound] summary").click()
+    talk.clerk.fill("#sound-gain", "180")
+    talk.clerk.fill("#sound-balance", "-40")
+
+    expect(talk.clerk.locator("[data-sound-gain-shown]")).to_have_text("180 %")
+    expect(talk.clerk.locator("[data-sound-balance-shown]")).to_have_text("more left: 40 %")
+    expect(talk.clerk.locator("#sound-balance")).to_have_attribute("aria-valuetext", "more left: 40 %")
+
+
 def test_captions_and_say_it_again(talk: Talk) -> None:
     talk.clerk.fill("#caption-text", "Как вы спите?")
     talk.clerk.locator("[data-caption-form] button").click()

@@ -1,4 +1,5 @@
 // For weak ears: louder than the element can, more to one ear, a test tone for each ear, and a look at the microphone.
+import { word } from "../lib/words.js";
 
 const TONE_HZ = 440, TONE_S = 0.7, TONE_GAIN = 0.2;
 const box = document.querySelector("[data-call]");
@@ -10,7 +11,7 @@ if (area) {
 
   box.addEventListener("call-remote", ({ detail }) => { remote = detail; if (chain) connect(); });
   box.addEventListener("call-begun", ({ detail }) => area.addEventListener("toggle", () => area.open && watchMicrophone(detail.stream), { once: true }));
-  for (const slider of [gain, balance]) slider.addEventListener("input", change);
+  for (const slider of [gain, balance]) slider.addEventListener("input", () => { say(); change(); });
   area.querySelectorAll("[data-sound-ear]").forEach((button) => button.addEventListener("click", () => tone(Number(button.dataset.soundEar))));
 
   const context = () => (audio ??= new AudioContext());
@@ -24,6 +25,17 @@ if (area) {
     }
     chain.gain.gain.value = Number(gain.value) / 100;
     chain.pan.pan.value = Number(balance.value) / 100;
+  }
+
+  function say() {
+    const side = Number(balance.value), name = side < 0 ? "ear_left" : side > 0 ? "ear_right" : "ears_alike";
+    show(gain, "gain", `${gain.value} %`);
+    show(balance, "balance", word(name, { share: Math.abs(side) }));
+  }
+
+  function show(slider, name, text) {
+    slider.setAttribute("aria-valuetext", text);
+    area.querySelector(`[data-sound-${name}-shown]`).textContent = text;
   }
 
   function connect() {
