@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from bench import calls, decode, gateway, ingest, live, setup, single
+from bench import calls, decode, gateway, ingest, live, setup, single, sockets
 from bench.figure import Figure
 
 PARTS = {
@@ -23,6 +23,7 @@ PARTS = {
     "ingest": ingest.figures,
     "single": single.figures,
     "live": live.figures,
+    "sockets": sockets.figures,
     "calls": calls.figures,
     "setup": setup.figures,
 }

@@ -22,6 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 Tx = Session  # one transaction; the name by which modules without SQLAlchemy speak of it
 BUSY_MS = 15_000
+SQLITE_CONNECTIONS = 32
 CHECKPOINT_EVERY = 200  # write transactions between two checkpoints; about 4 MB of log at our row sizes
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -171,7 +172,9 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         url = f"sqlite:///file:{quote(url.removeprefix('sqlite:///'))}?mode=ro&uri=true"
     else:
         _make_private(Path(url.removeprefix("sqlite:///")))
-    engine = create_engine(url, connect_args={"timeout": 15})
+    # As many as threads read at one moment: a connection over the pool's size is closed after use, and the next one pays
+    # for opening the file and for eight pragmas.
+    engine = create_engine(url, connect_args={"timeout": 15}, pool_size=SQLITE_CONNECTIONS, max_overflow=SQLITE_CONNECTIONS)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return engine

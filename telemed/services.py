@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,11 +63,15 @@ class Services:
             raise refused.error(who) from None
 
     @contextmanager
-    def look(self, who: Principal, action: str, subject: Subject = NOTHING) -> Iterator[Session]:
-        """Yield a read transaction if `who` may do `action`. For facts that are not protected: no audit row."""
+    def look(
+        self, who: Principal, action: str, subject: Subject | Callable[[Session], Subject] = NOTHING
+    ) -> Iterator[Session]:
+        """Yield a read transaction if `who` may do `action`. For facts that are not protected: no audit row. `subject` may
+        be found in that same transaction.
+        """
         try:
             with self.db.read() as tx:
-                self._check(tx, who, action, subject)
+                self._check(tx, who, action, subject(tx) if callable(subject) else subject)
                 yield tx
         except Refused as refused:
             self._record_refusal(who, refused)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Row, bindparam, delete, func, outerjoin, select
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
@@ -26,7 +27,17 @@ PATIENT_LIFE = timedelta(hours=1)
 TRIES, TRIES_WINDOW = 8, timedelta(minutes=10)
 PASSWORD_MIN = 15  # NIST SP 800-63B-4: a password alone has at least 15 characters
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,39}")
-WITH_ACCOUNT = select(SignInSession, Account).outerjoin(Account, Account.id == SignInSession.account_id)
+# Asked at every request, at every socket event and for each listener: columns of the tables, prepared once.
+_session, _account = SignInSession.__table__.c, Account.__table__.c
+_SEEN = (
+    select(
+        _session.id, _session.token_hash, _session.patient_id, _session.last_seen_at, _session.expires_at,
+        _session.revoked_at, _account.id.label("account_id"), _account.role, _account.display_name,
+        _account.branch_id, _account.region_id, _account.language, _account.disabled_at,
+    )
+    .select_from(outerjoin(SignInSession.__table__, Account.__table__, _account.id == _session.account_id))
+    .where(_session.token_hash.in_(bindparam("hashes", expanding=True)))
+)  # fmt: skip
 
 
 def create_account(
@@ -126,45 +137,37 @@ def who_is(services: Services, token: str | None) -> Principal:
         return NOBODY
     now = services.clock()
     with services.db.read() as tx:
-        found = tx.execute(WITH_ACCOUNT.where(SignInSession.token_hash == tokens.token_hash(token))).first()
-        if found is None or not _is_alive(found[0], now):
-            return NOBODY
-        session, account = found
-        principal = _principal(session, account)
+        session = tx.connection().execute(_SEEN, {"hashes": [tokens.token_hash(token)]}).first()
+    if session is None or not _is_alive(session, now):
+        return NOBODY
     if now - session.last_seen_at > timedelta(minutes=1):
         _touch(services, session.id, now)
-    return principal
+    return _principal(session)
 
 
 def who_are(services: Services, tx: Session, session_tokens: Iterable[str]) -> dict[str, Principal]:
     """Return the principals of those session tokens that are alive, by one query. Asking does not keep them alive."""
     by_hash = {tokens.token_hash(token): token for token in session_tokens}
-    rows = tx.execute(WITH_ACCOUNT.where(SignInSession.token_hash.in_(by_hash)))
     now = services.clock()
-    found = {
-        by_hash[session.token_hash]: _principal(session, account)
-        for session, account in rows
-        if _is_alive(session, now)
-    }
+    rows = tx.connection().execute(_SEEN, {"hashes": list(by_hash)})
+    found = {by_hash[row.token_hash]: _principal(row) for row in rows if _is_alive(row, now)}
     return {token: who for token, who in found.items() if who.role is not None}
 
 
-def _is_alive(session: SignInSession, now: datetime) -> bool:
+def _is_alive(session: Row[*tuple[Any, ...]], now: datetime) -> bool:
     if session.revoked_at is not None or now >= session.expires_at:
         return False
-    return now - session.last_seen_at < IDLE
+    return bool(now - session.last_seen_at < IDLE)
 
 
-def _principal(session: SignInSession, account: Account | None) -> Principal:
-    if session.patient_id is not None:
-        return Principal(
-            id=session.patient_id, role="patient", patient_id=session.patient_id, session_id=session.id
-        )  # fmt: skip
-    if account is None or account.disabled_at is not None:
+def _principal(row: Row[*tuple[Any, ...]]) -> Principal:
+    if row.patient_id is not None:
+        return Principal(id=row.patient_id, role="patient", patient_id=row.patient_id, session_id=row.id)
+    if row.account_id is None or row.disabled_at is not None:
         return NOBODY
     return Principal(
-        id=account.id, role=account.role, display_name=account.display_name, branch_id=account.branch_id,
-        region_id=account.region_id, session_id=session.id, language=account.language,
+        id=row.account_id, role=row.role, display_name=row.display_name, branch_id=row.branch_id,
+        region_id=row.region_id, session_id=row.id, language=row.language,
     )  # fmt: skip
 
 

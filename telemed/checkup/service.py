@@ -32,11 +32,21 @@ METER_KINDS = ("glucose", "blood_pressure")
 # --- the open_visit relation --------------------------------------------------------------------------------------
 
 
+# Prepared once: asked at every message of a call.
+_visit = Visit.__table__.c
+_LIVING = (
+    select(_visit.id).where(_visit.branch_id == bindparam("branch"), _visit.state.in_(rules.LIVING)).limit(1)
+)  # fmt: skip
+_LIVING_VISIT = _LIVING.where(_visit.id == bindparam("about"))
+_LIVING_OF_PATIENT = _LIVING.where(_visit.patient_id == bindparam("about"))
+
+
 def _has_open_visit(tx: Session, who: Principal, subject: Subject) -> bool:
     if who.branch_id is None or (subject.patient_id is None and subject.visit_id is None):
         return False
-    about = Visit.id == subject.visit_id if subject.visit_id else Visit.patient_id == subject.patient_id
-    return tx.scalar(_living_visits(who).with_only_columns(Visit.id).where(about).limit(1)) is not None
+    asked = _LIVING_VISIT if subject.visit_id else _LIVING_OF_PATIENT
+    about = {"branch": who.branch_id, "about": subject.visit_id or subject.patient_id}
+    return tx.connection().scalar(asked, about) is not None
 
 
 def _living_visits(who: Principal) -> Select[Any]:

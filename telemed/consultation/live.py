@@ -138,22 +138,19 @@ def _register_signalling(live: Live, services: Services, relay: Relay) -> None:
 
     @live.on("call:signal", CALL, Signal)
     def signal(who: Principal, message: Signal) -> dict[str, Any]:
-        relay.check(who, message.call_id)
-        relay.send("call:signal", message.call_id, message.model_dump(exclude={"call_id"}, exclude_unset=True))
+        relay.say(who, message.call_id, "call:signal", message.model_dump(exclude={"call_id"}, exclude_unset=True))
         return {"ok": True}
 
     @live.on("call:code", CALL, Code)
     def code(who: Principal, message: Code) -> dict[str, Any]:
-        relay.check(who, message.call_id)
-        relay.send("call:code", message.call_id, message.model_dump(exclude={"call_id"}, exclude_unset=True))
+        relay.say(who, message.call_id, "call:code", message.model_dump(exclude={"call_id"}, exclude_unset=True))
         return {"ok": True}
 
     @live.on("call:heard", CALL, Heard)
     def heard(who: Principal, message: Heard) -> dict[str, Any]:
-        relay.check(who, message.call_id)
+        relay.say(who, message.call_id, "call:heard", {"audio": message.audio, "video": message.video})
         if message.audio or message.video:
             service_call.note_first_heard(services, who, message.call_id)
-        relay.send("call:heard", message.call_id, {"audio": message.audio, "video": message.video})
         return {"ok": True}
 
 
@@ -167,17 +164,13 @@ def _register_talk(live: Live, services: Services, relay: Relay) -> None:
 
     @live.on("call:caption", CALL, Caption)
     def caption(who: Principal, message: Caption) -> dict[str, Any]:
-        role = relay.check(who, message.call_id)
-        return {
-            "ok": True,
-            "reached": relay.send("call:caption", message.call_id, {"text": message.text, "role": role}),
-        }
+        reached = relay.say(who, message.call_id, "call:caption", {"text": message.text, "role": str(who.role)})
+        return {"ok": True, "reached": reached}
 
     @live.on("call:photo_ask", CALL, AskPhoto)
     def ask_photo(who: Principal, message: AskPhoto) -> dict[str, Any]:
-        role = relay.check(who, message.call_id)
-        document = {"photo_id": str(message.photo_id), "role": role}
-        return {"ok": True, "reached": relay.send("call:photo_ask", message.call_id, document)}
+        document = {"photo_id": str(message.photo_id), "role": str(who.role)}
+        return {"ok": True, "reached": relay.say(who, message.call_id, "call:photo_ask", document)}
 
     @live.on("call:minute", CALL, Minute)
     def minute(who: Principal, message: Minute) -> dict[str, Any]:
@@ -194,12 +187,15 @@ class Relay:
         self.plane = service_call.plane_of(services)
         self.plane.events(self._note)
 
-    def check(self, who: Principal, call_id: UUID) -> str:
-        """Return the speaker's role. Raises Conflict("call_elsewhere") for a page that was taken over or never joined."""
-        role = service_call.join_call(self._services, who, call_id)
+    def say(self, who: Principal, call_id: UUID, event: str, document: dict[str, Any]) -> int:
+        """Pass a word of `who` on to the others; return how many pages it reached. Speaker and listeners are judged by
+        the database at one moment. Raises Conflict("call_elsewhere") for a page that was taken over or never joined.
+        """
+        others = self._calls.others(call_id, _sid())
+        _role, hearing = service_call.speak(self._services, who, call_id, _sessions(others))
         if not self._calls.holds(call_id, _sid()):
             raise Conflict("call_elsewhere")
-        return role
+        return self._deliver(event, call_id, document, others, hearing)
 
     def make_room(self, call_id: UUID, me: Member, *, take_over: bool) -> None:
         """Let one device of a side be in the call: refuse the second one, or send the first one out."""
@@ -236,10 +232,18 @@ class Relay:
                     self.plane.leave(call_id, who, "dropped")
 
     def send(self, event: str, call_id: UUID, document: dict[str, Any]) -> int:
-        """Send to the others who may hear it now; return how many pages that were. Who may not is put out."""
+        """Send to the others who may hear it now; return how many pages that were."""
+        others = self._calls.others(call_id, _sid())
+        hearing = service_call.may_hear(self._services, call_id, _sessions(others))
+        return self._deliver(event, call_id, document, others, hearing)
+
+    def _deliver(
+        self, event: str, call_id: UUID, document: dict[str, Any], others: dict[str, Member], hearing: set[str]
+    ) -> int:
+        """Send to those who may hear it; who may not is put out."""
         reached = 0
-        for sid, member in self._calls.others(call_id, _sid()).items():
-            if self._belongs(member, call_id):
+        for sid, member in others.items():
+            if member.session in hearing:
                 self._emit(event, call_id, document, to=sid)
                 reached += 1
             else:
@@ -251,7 +255,7 @@ class Relay:
         service_call.note_call_step(self._services, news.who, news.call_id, news.kind, news.reason)
 
     def _belongs(self, member: Member, call_id: UUID) -> bool:
-        return service_call.belongs(self._services, who_is(self._services, member.session), call_id)
+        return bool(service_call.may_hear(self._services, call_id, _sessions({"": member})))
 
     def _emit(self, event: str, call_id: UUID, document: dict[str, Any], to: str) -> None:
         self._live.io.emit(event, {**document, "call_id": str(call_id)}, to=to)
@@ -263,6 +267,10 @@ def _peer(member: Member, *, joined: bool) -> dict[str, Any]:
 
 def _region(_tx: Tx, region_id: UUID) -> Subject:
     return Subject(region_id=region_id)
+
+
+def _sessions(members: dict[str, Member]) -> set[str]:
+    return {member.session for member in members.values() if member.session}
 
 
 def _room(call_id: UUID) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
@@ -15,6 +15,26 @@ from telemed.consultation import rules
 from telemed.consultation.models import Consultation
 from telemed.errors import NotFound
 from telemed.services import Services
+
+CARED_FOR = ("booked", "arrived", "done")
+# The two halves of `care` for one patient, prepared once: they are asked at every message of a call.
+_case, _booking = Consultation.__table__.c, Booking.__table__.c
+_OWN_CASE = (
+    select(_case.id)
+    .where(
+        _case.doctor_id == bindparam("doctor"), _case.patient_id == bindparam("patient"),
+        or_(_case.ended_at.is_(None), _case.ended_at >= bindparam("since")),
+    )
+    .limit(1)
+)  # fmt: skip
+_BOOKED = (
+    select(_booking.id)
+    .where(
+        _booking.doctor_id == bindparam("doctor"), _booking.patient_id == bindparam("patient"),
+        _booking.status.in_(CARED_FOR), _booking.starts_at.between(bindparam("since"), bindparam("until")),
+    )
+    .limit(1)
+)  # fmt: skip
 
 
 def relations(clock: Clock) -> tuple[Relation, ...]:
@@ -28,7 +48,7 @@ def relations(clock: Clock) -> tuple[Relation, ...]:
         )
         booked = select(Booking.patient_id).where(
             Booking.doctor_id == who.id,
-            Booking.status.in_(("booked", "arrived", "done")),
+            Booking.status.in_(CARED_FOR),
             Booking.starts_at.between(now - rules.CARE_AFTER, now + rules.CARE_BEFORE),
         )
         return select(cases.union(booked).subquery().c.patient_id)
@@ -36,8 +56,10 @@ def relations(clock: Clock) -> tuple[Relation, ...]:
     def holds(tx: Session, who: Principal, subject: Subject) -> bool:
         if who.role != "doctor" or subject.patient_id is None:
             return False
-        cared_for = patients_of(who).subquery()
-        return tx.scalar(select(cared_for).where(cared_for.c.patient_id == subject.patient_id).limit(1)) is not None
+        now, about = clock(), {"doctor": who.id, "patient": subject.patient_id}
+        span = {"since": now - rules.CARE_AFTER, "until": now + rules.CARE_BEFORE}
+        ask = tx.connection().scalar
+        return ask(_OWN_CASE, {**about, "since": span["since"]}) is not None or ask(_BOOKED, about | span) is not None
 
     return (Relation("care", holds, patients_of),)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from telemed.access.accounts import who_are
 from telemed.access.relations import Principal, Subject
 from telemed.booking.models import Doctor
 from telemed.branches import service as branches
@@ -19,7 +21,7 @@ from telemed.consultation.line import judged_roughly
 from telemed.consultation.media_client import MediaClient
 from telemed.consultation.media_plane import MediaPlane
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
-from telemed.consultation.relations import find_subject, subject_of
+from telemed.consultation.relations import subject_of
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.services import Services
@@ -37,16 +39,83 @@ def phone_of_other_side(services: Services, case_id: UUID, role: str) -> str:
         return doctor.phone if doctor else ""
 
 
+JOIN = "consultation.join_call"
+# What a call's every message asks of its case: plain columns, prepared once.
+_case = Consultation.__table__.c
+_CASE = select(
+    _case.id, _case.visit_id, _case.patient_id, _case.branch_id, _case.region_id, _case.state, _case.doctor_id
+).where(_case.id == bindparam("case"))
+
+
+@dataclass(frozen=True)
+class CallNow:
+    """A call as it stands at this moment."""
+
+    subject: Subject
+    state: str
+    doctor_id: UUID | None
+
+    @property
+    def is_on(self) -> bool:
+        return self.state in rules.WITH_DOCTOR
+
+    def is_for(self, who: Principal) -> bool:
+        """Tell whether this doctor is the case's own; everybody else is judged by relations alone."""
+        return who.role != "doctor" or self.doctor_id == who.id
+
+
+def call_now(tx: Session, case_id: UUID) -> CallNow:
+    """Return how a call stands. Raises NotFound."""
+    row = tx.connection().execute(_CASE, {"case": case_id}).first()
+    if row is None:
+        raise NotFound()
+    subject = Subject(
+        patient_id=row.patient_id, branch_id=row.branch_id, region_id=row.region_id, visit_id=row.visit_id,
+        consultation_id=row.id,
+    )  # fmt: skip
+    return CallNow(subject, row.state, row.doctor_id)
+
+
 def join_call(services: Services, who: Principal, case_id: UUID) -> str:
     """Check on every event that `who` belongs to the call, and return the role in it. Raises Conflict after the end."""
-    with services.look(who, "consultation.join_call", subject_of(services, case_id)) as tx:
-        case = tx.get(Consultation, case_id)
-        assert case is not None
-        if case.state not in rules.WITH_DOCTOR:
+    return speak(services, who, case_id, ())[0]
+
+
+def speak(services: Services, who: Principal, case_id: UUID, listeners: Collection[str]) -> tuple[str, set[str]]:
+    """Return the role of `who` in the call and which of these session tokens may hear it right now, all by the database
+    at one moment. Raises as a decision does, Conflict after the end.
+    """
+    found: list[CallNow] = []
+
+    def subject(tx: Session) -> Subject:
+        found.append(call_now(tx, case_id))
+        return found[0].subject
+
+    with services.look(who, JOIN, subject) as tx:
+        (call,) = found
+        if not call.is_on:
             raise Conflict("no_call_now")
-        if who.role == "doctor" and case.doctor_id != who.id:
+        if not call.is_for(who):
             raise NotFound()
-        return str(who.role)
+        return str(who.role), _who_may_hear(services, tx, call, listeners)
+
+
+def may_hear(services: Services, case_id: UUID, listeners: Collection[str]) -> set[str]:
+    """Return which of these session tokens may hear the call right now; asked again for each message that goes out."""
+    with services.db.read() as tx:
+        try:
+            return _who_may_hear(services, tx, call_now(tx, case_id), listeners)
+        except NotFound:
+            return set()
+
+
+def _who_may_hear(services: Services, tx: Session, call: CallNow, listeners: Collection[str]) -> set[str]:
+    if not call.is_on or not listeners:
+        return set()
+    people = who_are(services, tx, listeners)
+    return {
+        token for token, who in people.items() if call.is_for(who) and services.may(tx, who, JOIN, call.subject)
+    }
 
 
 def note_call_step(services: Services, who: Principal, case_id: UUID, kind: str, reason: str | None = None) -> None:
@@ -71,15 +140,6 @@ def _mode_of_other(tx: Session, case: Consultation, role: str) -> list[str]:
     if case.taken_at is not None:
         query = query.where(CallStep.at >= case.taken_at)
     return list(tx.scalars(query.order_by(CallStep.at.desc()).limit(1)))
-
-
-def belongs(services: Services, who: Principal, case_id: UUID) -> bool:
-    """Tell whether `who` may hear this call right now; asked again for each message that goes to them."""
-    with services.db.read() as tx:
-        case = tx.get(Consultation, case_id)
-        if case is None or case.state not in rules.WITH_DOCTOR or (who.role == "doctor" and case.doctor_id != who.id):
-            return False
-        return services.may(tx, who, "consultation.join_call", find_subject(tx, case_id))
 
 
 def note_first_heard(services: Services, who: Principal, case_id: UUID) -> None:
