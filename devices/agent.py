@@ -280,6 +280,7 @@ class Agent:
         self._is_back.set()
         await self.orders.execute(answer.orders)
         self.session.note_heard(self._now())
+        self.show_light()
         return answer.next_poll_s
 
     def _heartbeat(self, number: int) -> dict[str, object]:
