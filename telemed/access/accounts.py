@@ -16,6 +16,7 @@ from telemed.access.models import Account, SignInAttempt, SignInSession
 from telemed.access.relations import NOBODY, SYSTEM, Principal, Subject
 from telemed.access.roles import ROLES
 from telemed.crypto import passwords, tokens
+from telemed.db import ask
 from telemed.errors import Forbidden, Invalid, TooMany
 from telemed.i18n import LANGUAGES
 from telemed.ids import new_id
@@ -137,7 +138,7 @@ def who_is(services: Services, token: str | None) -> Principal:
         return NOBODY
     now = services.clock()
     with services.db.read() as tx:
-        session = tx.connection().execute(_SEEN, {"hashes": [tokens.token_hash(token)]}).first()
+        session = ask(tx, _SEEN, {"hashes": [tokens.token_hash(token)]}).first()
     if session is None or not _is_alive(session, now):
         return NOBODY
     if now - session.last_seen_at > timedelta(minutes=1):
@@ -149,7 +150,7 @@ def who_are(services: Services, tx: Session, session_tokens: Iterable[str]) -> d
     """Return the principals of those session tokens that are alive, by one query. Asking does not keep them alive."""
     by_hash = {tokens.token_hash(token): token for token in session_tokens}
     now = services.clock()
-    rows = tx.connection().execute(_SEEN, {"hashes": list(by_hash)})
+    rows = ask(tx, _SEEN, {"hashes": list(by_hash)})
     found = {by_hash[row.token_hash]: _principal(row) for row in rows if _is_alive(row, now)}
     return {token: who for token, who in found.items() if who.role is not None}
 

@@ -24,6 +24,7 @@ from telemed.branches.events import GatewayChanged, GatewayJoined, LineMeasured
 from telemed.branches.models import Branch, Gateway, GatewayOrder, JoinCode, LineCheck, Meter, Region
 from telemed.clock import iso
 from telemed.crypto import signing, tokens, wire
+from telemed.db import ask
 from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id, parse_id
 from telemed.services import Services
@@ -298,8 +299,9 @@ def revoke_gateway(services: Services, who: Principal, gateway_id: UUID) -> None
 # --- signed requests ----------------------------------------------------------------------------------------------
 
 
+_gateway = Gateway.__table__.c
 _KNOWN_GATEWAY = select(
-    Gateway.id, Gateway.branch_id, Gateway.name, Gateway.public_key, Gateway.revoked_at
+    _gateway.id, _gateway.branch_id, _gateway.name, _gateway.public_key, _gateway.revoked_at
 ).where(Gateway.id == bindparam("id"))  # fmt: skip
 
 
@@ -311,7 +313,7 @@ def gateway_principal(
     """
     gateway_id = parse_id(headers.get(GATEWAY_HEADER))
     with services.db.read() as tx:
-        gateway = tx.execute(_KNOWN_GATEWAY, {"id": gateway_id}).first()
+        gateway = ask(tx, _KNOWN_GATEWAY, {"id": gateway_id}).first()
     if gateway is None:
         raise SignInNeeded("gateway_unknown")
     if gateway.revoked_at is not None:

@@ -20,6 +20,7 @@ from telemed.checkup import rules
 from telemed.checkup.events import MeasurementAsked, SymptomsAnswered, VisitClosed, VisitOpened, VisitReady
 from telemed.checkup.models import SeriesStep, Visit
 from telemed.checkup.service_series import OPEN_STEPS, choose_arms, last_arm, protocols, steps_of
+from telemed.db import ask
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import service as patients
@@ -46,7 +47,7 @@ def _has_open_visit(tx: Session, who: Principal, subject: Subject) -> bool:
         return False
     asked = _LIVING_VISIT if subject.visit_id else _LIVING_OF_PATIENT
     about = {"branch": who.branch_id, "about": subject.visit_id or subject.patient_id}
-    return tx.connection().scalar(asked, about) is not None
+    return ask(tx, asked, about).scalar() is not None
 
 
 def _living_visits(who: Principal) -> Select[Any]:

@@ -13,6 +13,7 @@ from telemed.booking.models import Booking
 from telemed.clock import Clock
 from telemed.consultation import rules
 from telemed.consultation.models import Consultation
+from telemed.db import ask
 from telemed.errors import NotFound
 from telemed.services import Services
 
@@ -58,8 +59,9 @@ def relations(clock: Clock) -> tuple[Relation, ...]:
             return False
         now, about = clock(), {"doctor": who.id, "patient": subject.patient_id}
         span = {"since": now - rules.CARE_AFTER, "until": now + rules.CARE_BEFORE}
-        ask = tx.connection().scalar
-        return ask(_OWN_CASE, {**about, "since": span["since"]}) is not None or ask(_BOOKED, about | span) is not None
+        if ask(tx, _OWN_CASE, {**about, "since": span["since"]}).first() is not None:
+            return True
+        return ask(tx, _BOOKED, about | span).first() is not None
 
     return (Relation("care", holds, patients_of),)
 

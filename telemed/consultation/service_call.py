@@ -22,6 +22,7 @@ from telemed.consultation.media_client import MediaClient
 from telemed.consultation.media_plane import MediaPlane
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
 from telemed.consultation.relations import subject_of
+from telemed.db import ask
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.services import Services
@@ -66,7 +67,7 @@ class CallNow:
 
 def call_now(tx: Session, case_id: UUID) -> CallNow:
     """Return how a call stands. Raises NotFound."""
-    row = tx.connection().execute(_CASE, {"case": case_id}).first()
+    row = ask(tx, _CASE, {"case": case_id}).first()
     if row is None:
         raise NotFound()
     subject = Subject(

@@ -23,6 +23,7 @@ from telemed.checkup import rules as series
 from telemed.checkup import service as checkup
 from telemed.checkup.models import Visit
 from telemed.checkup.service_series import Figures, note_reading, pressure_series, protocols
+from telemed.db import ask
 from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
 from telemed.readings import rules
@@ -349,12 +350,13 @@ def _single(view: ReadingView) -> series.Single | None:
 # --- triage -------------------------------------------------------------------------------------------------------
 
 
-_LEVEL = select(Triage.level).where(Triage.visit_id == bindparam("visit"))
+_triage = Triage.__table__.c
+_LEVEL = select(_triage.level).where(_triage.visit_id == bindparam("visit"))
 
 
 def triage_of(tx: Session, visit_id: UUID) -> str:
     """Return the stored level of a visit; UNKNOWN before the first."""
-    return tx.scalar(_LEVEL, {"visit": visit_id}) or rules.UNKNOWN
+    return ask(tx, _LEVEL, {"visit": visit_id}).scalar() or rules.UNKNOWN
 
 
 def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
@@ -363,7 +365,7 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
     subject = Subject(patient_id=visit.patient_id, visit_id=visit.id)
     audit.record(tx, services.clock(), SYSTEM, "reading.triage", subject, allowed=True, reason="rule")
     level = reduce(rules.worse, map(rules.triage, cases_of(services, tx, visit)))
-    if tx.scalar(_LEVEL, {"visit": visit.id}) == level:
+    if ask(tx, _LEVEL, {"visit": visit.id}).scalar() == level:
         return level
     row = tx.get(Triage, visit.id)
     if row is None:

@@ -14,6 +14,7 @@ from telemed.branches.models import Gateway
 from telemed.checkup import service as checkup
 from telemed.clock import iso
 from telemed.crypto import wire
+from telemed.db import ask
 from telemed.errors import Conflict, Forbidden, Invalid
 from telemed.readings.events import ReadingQuarantined, ReadingStored
 from telemed.readings.models import Transmission
@@ -23,9 +24,10 @@ from telemed.readings.service_store import NewReading, NewRows
 from telemed.readings.wire import Batch, BatchAnswer, Item, ItemResult
 from telemed.services import Services
 
+_gateway, _transmission = Gateway.__table__.c, Transmission.__table__.c
 _END = (
-    select(Gateway.id, Gateway.branch_id, Gateway.watermark, Gateway.chain_hash)
-    .where(Gateway.id == bindparam("id"))
+    select(_gateway.id, _gateway.branch_id, _gateway.watermark, _gateway.chain_hash)
+    .where(_gateway.id == bindparam("id"))
     .with_for_update()
 )
 _GATEWAY = Gateway.metadata.tables[Gateway.__tablename__]
@@ -34,8 +36,8 @@ _MOVE_END = (
     .where(_GATEWAY.c.id == bindparam("gateway"))
     .values(watermark=bindparam("seq"), chain_hash=bindparam("last"))
 )
-_HASHES = select(Transmission.seq, Transmission.hash).where(
-    Transmission.gateway_id == bindparam("gateway"), Transmission.seq.between(bindparam("first"), bindparam("last"))
+_HASHES = select(_transmission.seq, _transmission.hash).where(
+    _transmission.gateway_id == bindparam("gateway"), _transmission.seq.between(bindparam("first"), bindparam("last"))
 )
 
 
@@ -47,7 +49,7 @@ def ingest(services: Services, gateway: Principal, batch: Batch) -> BatchAnswer:
     if batch.gateway_id != gateway.id:
         raise Forbidden("gateway_unknown")
     with services.act(gateway, "reading.submit", Subject(branch_id=gateway.branch_id)) as tx:
-        row = cast(End, tx.execute(_END, {"id": gateway.id}).one())
+        row = cast(End, ask(tx, _END, {"id": gateway.id}).one())
         if batch.epoch != str(services.epoch):
             raise Conflict("epoch_changed", epoch=str(services.epoch), watermark=row.watermark)
         fresh = _fresh_items(row, batch.items)
@@ -77,7 +79,7 @@ def _repeated(tx: Session, gateway: End, items: Sequence[Item]) -> list[ItemResu
     """Judge items that are below the watermark: the same bytes are duplicates, others conflicts."""
     if not items:
         return []
-    rows = tx.execute(_HASHES, {"gateway": gateway.id, "first": items[0].seq, "last": items[-1].seq})
+    rows = ask(tx, _HASHES, {"gateway": gateway.id, "first": items[0].seq, "last": items[-1].seq})
     stored = {row.seq: row.hash for row in rows}
     names = str(gateway.id), str(gateway.branch_id)
     return [
@@ -105,7 +107,7 @@ def _store_fresh(services: Services, tx: Session, gateway: End, items: Sequence[
                 {"seq": item.seq, "event_id": item.event_id, "status": judgement.status, "code": judgement.code}
             )
         )
-    tx.execute(_MOVE_END, {"gateway": gateway.id, "seq": items[-1].seq, "last": items[-1].hash})
+    ask(tx, _MOVE_END, {"gateway": gateway.id, "seq": items[-1].seq, "last": items[-1].hash})
     rows.store()
     _follow_up(services, tx, gateway, rows)
     return results

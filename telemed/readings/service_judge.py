@@ -19,6 +19,7 @@ from telemed.checkup.models import Visit
 from telemed.clock import parse_iso
 from telemed.crypto import wire
 from telemed.crypto.envelope import Unsealable
+from telemed.db import ask
 from telemed.readings import rules
 from telemed.readings.models import Reading, Transmission
 from telemed.readings.wire import Item, Record, is_sane
@@ -26,28 +27,29 @@ from telemed.services import Services
 
 # Built once: composing a statement costs more than running it, and a gateway on a good line sends item by item.
 _VISITS = select(Visit).where(Visit.id.in_(bindparam("ids", expanding=True)))
-_EVENTS = select(Transmission.event_id).where(Transmission.event_id.in_(bindparam("ids", expanding=True)))
-_KEYS = select(Reading.reading_key).where(Reading.reading_key.in_(bindparam("keys", expanding=True)))
-_METERS = select(Meter.id, Meter.removed_at, Meter.kit_id).where(Meter.branch_id == bindparam("branch"))
+_transmission, _reading, _meter = Transmission.__table__.c, Reading.__table__.c, Meter.__table__.c
+_EVENTS = select(_transmission.event_id).where(_transmission.event_id.in_(bindparam("ids", expanding=True)))
+_KEYS = select(_reading.reading_key).where(_reading.reading_key.in_(bindparam("keys", expanding=True)))
+_METERS = select(_meter.id, _meter.removed_at, _meter.kit_id).where(_meter.branch_id == bindparam("branch"))
 _MARKS = (
-    select(Transmission.visit_id, Transmission.kind, Transmission.seq, Transmission.received_at)
+    select(_transmission.visit_id, _transmission.kind, _transmission.seq, _transmission.received_at)
     .where(
-        Transmission.gateway_id == bindparam("gateway"),
-        Transmission.kind != "reading",
-        Transmission.visit_id.in_(bindparam("ids", expanding=True)),
+        _transmission.gateway_id == bindparam("gateway"),
+        _transmission.kind != "reading",
+        _transmission.visit_id.in_(bindparam("ids", expanding=True)),
     )
-    .order_by(Transmission.seq)
+    .order_by(_transmission.seq)
 )
 
 
 _CLOSED = (
-    select(Transmission.received_at)
+    select(_transmission.received_at)
     .where(
-        Transmission.gateway_id == bindparam("gateway"),
-        Transmission.kind == "visit_closed",
-        Transmission.seq < bindparam("seq"),
+        _transmission.gateway_id == bindparam("gateway"),
+        _transmission.kind == "visit_closed",
+        _transmission.seq < bindparam("seq"),
     )
-    .order_by(Transmission.seq.desc())
+    .order_by(_transmission.seq.desc())
     .limit(1)
 )
 
@@ -106,14 +108,14 @@ def look_up(tx: Session, gateway: End, items: Sequence[Item]) -> Known:
     """Return what the judgement of these items needs; one query a kind of fact, whatever the number of items."""
     visit_ids = {item.visit_id for item in items if item.visit_id is not None}
     visits = {visit.id: visit for visit in tx.scalars(_VISITS, {"ids": list(visit_ids)})} if visit_ids else {}
-    known_events = set(tx.scalars(_EVENTS, {"ids": [item.event_id for item in items]}))
+    known_events = set(ask(tx, _EVENTS, {"ids": [item.event_id for item in items]}).scalars())
     keys = [item.reading_key for item in items if item.reading_key]
     known = Known(
         str(gateway.id), gateway.branch_id, str(gateway.branch_id), visits, {}, {}, set(), known_events, {}
     )  # fmt: skip
     if keys:
-        known.keys.update(tx.scalars(_KEYS, {"keys": keys}))
-        for row in tx.execute(_METERS, {"branch": gateway.branch_id}):
+        known.keys.update(ask(tx, _KEYS, {"keys": keys}).scalars())
+        for row in ask(tx, _METERS, {"branch": gateway.branch_id}):
             known.meters[row.id], known.kits[row.id] = row.removed_at, row.kit_id
         known.spans.update(_spans(tx, gateway.id, visit_ids))
     return known
@@ -123,7 +125,8 @@ def _spans(tx: Session, gateway_id: UUID, visit_ids: set[UUID]) -> dict[UUID, ru
     if not visit_ids:
         return {}
     spans: dict[UUID, rules.VisitSpan] = {}
-    for visit_id, kind, seq, received_at in tx.execute(_MARKS, {"gateway": gateway_id, "ids": list(visit_ids)}):
+    marks = ask(tx, _MARKS, {"gateway": gateway_id, "ids": list(visit_ids)})
+    for visit_id, kind, seq, received_at in marks:
         _mark(spans, visit_id, kind, seq, received_at)
     return spans
 
@@ -186,7 +189,7 @@ def _closed_before(tx: Session, known: Known, span: rules.VisitSpan) -> datetime
     """Return when the visit before was closed: what was measured until then is that patient's, however soon the next
     one sat down.
     """
-    stored = tx.scalar(_CLOSED, {"gateway": UUID(known.gateway_id), "seq": span.opened_seq})
+    stored = ask(tx, _CLOSED, {"gateway": UUID(known.gateway_id), "seq": span.opened_seq}).scalar()
     here = [one.closed_at for one in known.spans.values() if one.closed_at and (one.closed_seq or 0) < span.opened_seq]
     return max([at for at in (stored, *here) if at is not None], default=None)
 

@@ -208,8 +208,8 @@ class KilledCorner:
     folder: Path
 
     async def drain(self, meter: Peripheral, last: dict[str, float], kills: Sequence[int], until: int) -> None:
-        """Let the meter take a last measurement and send, kill the gateway after so many more confirmed packets each time, and wait for so many
-        records in all.
+        """Let the meter take a last measurement and send, kill the gateway after so many more confirmed packets each
+        time, and wait for so many records in all.
         """
         processes = Processes(self.folder)
         settings = {"TELEMED_RADIO": "system", "DBUS_SYSTEM_BUS_ADDRESS": os.environ["DBUS_SYSTEM_BUS_ADDRESS"]}
