@@ -23,6 +23,7 @@ from telemed.services import Services
 
 SEARCH_DAYS_MAX = 60
 SLOTS_SHOWN = 60
+LOOK_AHEAD = timedelta(minutes=max(rules.SLOT_MINUTES))
 
 
 # --- roster -------------------------------------------------------------------------------------------------------
@@ -246,12 +247,19 @@ def slot_end(services: Services, tx: Session, branch: Branch, doctor_id: UUID, s
 
 
 def doctors_now(tx: Session, branch: Branch, now: datetime) -> list[tuple[UUID, datetime]]:
-    """Return each doctor of the region whose shift has room for one more slot from now on, and when it would end."""
+    """Return each doctor of the region whose shift has room for one more slot from now on, and when it would end. A shift
+    that begins where this one ends goes on with it: a duty of many hours is planned day by day.
+    """
     rows = tx.execute(
         select(Shift, Doctor)
         .join(Doctor, Doctor.id == Shift.doctor_id)
-        .where(Doctor.region_id == branch.region_id, Shift.starts_at <= now, Shift.ends_at > now)
+        .where(Doctor.region_id == branch.region_id, Shift.starts_at <= now + LOOK_AHEAD, Shift.ends_at > now)
         .order_by(Doctor.display_name, Shift.starts_at)
     )
-    ends = ((doctor.id, now + timedelta(minutes=shift.slot_minutes), shift.ends_at) for shift, doctor in rows)
-    return [(doctor_id, end) for doctor_id, end, shift_ends in ends if end <= shift_ends]
+    slot_ends: dict[UUID, datetime] = {}
+    duty_ends: dict[UUID, datetime] = {}
+    for shift, doctor in rows:
+        if shift.starts_at <= duty_ends.get(doctor.id, now):
+            duty_ends[doctor.id] = max(shift.ends_at, duty_ends.get(doctor.id, now))
+            slot_ends.setdefault(doctor.id, now + timedelta(minutes=shift.slot_minutes))
+    return [(doctor_id, end) for doctor_id, end in slot_ends.items() if end <= duty_ends[doctor_id]]

@@ -344,6 +344,14 @@ def test_a_walk_in_has_room_in_the_doctors_shift(services, clock):
     assert refusal(Conflict, walk_in, services, cast.IVAN) == "no_doctor_now"
 
 
+def test_a_walk_in_may_reach_into_the_shift_that_follows_at_once(services, hands, clock):
+    """A doctor on duty around the clock has a shift a day; at a quarter to midnight the counter found nobody."""
+    hands.shift(starts_at=cast.NOON + timedelta(hours=8))
+    clock.forward(hours=7, minutes=50)
+
+    assert stored(services, walk_in(services)).ends_at == cast.NOON + timedelta(hours=8, minutes=5)
+
+
 def test_a_walk_in_needs_an_open_branch_except_in_a_demo(services, hands, clock):
     clock.forward(hours=9)  # nine in the evening
     hands.shift()
