@@ -147,6 +147,7 @@ def test_the_picture_of_the_doctor_stays_when_the_doctor_turns_it_off(talk: Talk
     expect(camera).to_have_text("Picture on")
     is_heard(talk.clerk, "voice")
     expect(talk.clerk.locator("[data-call-still]")).to_be_visible()
+    expect(talk.clerk.locator("[data-call-state]")).to_have_text("You hear each other")
     assert is_clear(talk.clerk.evaluate(BRIGHTEST)), "a clear picture, not the black of a camera that is off"
 
     camera.click()

@@ -89,7 +89,7 @@ function begin(box) {
     box.dataset.phase = phase;
     hasTalked ||= phase === "talking";
     box.dataset.hear = hear.video ? "picture" : hear.audio ? "voice" : "nothing";
-    part("state").textContent = state.step === "telephone" && phase !== "ended" ? word("phase_telephone") : sentence(phase, heard);
+    part("state").textContent = state.step === "telephone" && phase !== "ended" ? word("phase_telephone") : sentence(phase, heard, hear);
     part("elsewhere").hidden = phase !== "elsewhere";
     keepPlace(phase);
     showStep(box, state);
@@ -97,12 +97,12 @@ function begin(box) {
     tell("call-state", state);
   }
 
-  function sentence(phase, heard) {
+  function sentence(phase, heard, hear) {
     if (phase === "connecting" && hasTalked) return word("phase_interrupted"); // connected, and nothing arrives
     if (phase !== "talking") return word(`phase_${phase}`);
     if (!heard.audio && !heard.video) return word("not_heard");
     if (!heard.audio) return word("seen_not_heard");
-    return word(heard.video ? "phase_talking" : "heard_not_seen");
+    return word(heard.video && hear.video ? "phase_talking" : "heard_not_seen"); // a picture that stands still is none
   }
 
   // A lost line does not cost the place: say so, and until when.

@@ -31,9 +31,10 @@ export function showStep(panel, { step, reason, forced, far, video, phase }) {
 function sentence(step, reason, far, video) {
   const by = ["doctor", "clerk"].includes(reason) ? `by_${reason}` : "line";
   if (step === "telephone") return "";
-  if (step !== "video" && video.wanted) return `${word(`step_${step}`)} ${word(`why_${by}`)}`;
-  if (["voice_photos", "thin_video"].includes(far.step)) return word(`far_${far.step}`);
-  return "";
+  const own = step !== "video" && video.wanted ? `${word(`step_${step}`)} ${word(`why_${by}`)}` : "";
+  const isWorse = far.step === "voice_photos" && (step !== "voice_photos" || !own); // the picture that stands still must be explained
+  const theirs = isWorse || (!own && far.step === "thin_video") ? word(`far_${far.step}`) : "";
+  return [own, theirs].filter(Boolean).join(" ");
 }
 
 /** A voice of which a fifth is invented is no talk: propose the telephone, decide nothing. */
