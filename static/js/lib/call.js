@@ -34,7 +34,7 @@ class Call {
   #page = crypto.getRandomValues(new Uint32Array(2)).join("-");
   #presence = { isPeerHere: false, isLeft: false, isElsewhere: false };
   #round = 0; #farPage = null; #far = { step: null, reason: null };
-  #ladder; #wanted = true; #shown = ""; #mayShow = false;
+  #ladder; #wanted = true; #shown = ""; #mayShow = false; #applied = Promise.resolve();
   #startedAt = now(); #mediaAt = now(); #setUpMs = null; #cutsBefore = 0;
 
   constructor(options) {
@@ -175,6 +175,7 @@ class Call {
     this.#mediaAt = now();
     this.#handshake.reset();
     this.#mayShow = false;
+    this.#applied = Promise.resolve(); // what waits for a closed connection may wait for ever
     const { polite, relayOnly, certificates, onPhotos } = this.#options;
     this.#link = openLink({
       polite, relayOnly, certificates, isFirst, stream: this.#stream, iceServers: this.#servers, say: this.#signals.say,
@@ -227,8 +228,9 @@ class Call {
 
   // ---- ladder
 
+  /** One after another, each with what holds by then: parameters that were read before another change are refused. */
   #apply() {
-    return applyOutgoing(this.connection, outgoing(this.#ladder), this.#wanted && this.#mayShow);
+    return (this.#applied = this.#applied.then(() => applyOutgoing(this.connection, outgoing(this.#ladder), this.#wanted && this.#mayShow)));
   }
 
   async #climb(changed, isForced = false) {
