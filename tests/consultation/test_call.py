@@ -283,6 +283,18 @@ def test_somebody_with_a_connection_to_each_side_gives_them_different_digits(
 
 
 @pytest.mark.browser
+def test_the_digits_come_also_when_statistics_were_asked_for_before_the_keys_were_agreed(page: Page, other: Page) -> None:
+    for side, polite in ((page, True), (other, False)):
+        enter(side, "call-9", polite=polite)
+        side.evaluate("void setInterval(() => call.connection.getStats(), 5)")  # what it first knew it keeps
+
+    for side in (page, other):
+        side.wait_for_function("window.code?.state === 'ready'", timeout=15000)
+
+    assert page.evaluate("code.digits") == other.evaluate("code.digits")
+
+
+@pytest.mark.browser
 def test_a_page_talks_with_a_peer_without_a_browser(page: Page, relay: Relay) -> None:
     enter(page, "call-2", polite=False)
     result: dict[str, Any] = {}

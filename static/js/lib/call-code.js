@@ -59,6 +59,19 @@ export function openCode({ isDoctor, tell, onChange }) {
   return { begin, take, resend, get state() { return state; } };
 }
 
+/** Return {mine, theirs}: the fingerprints of the certificates that DTLS really uses, or null where the browser tells none. */
+export async function fingerprints(connection) {
+  const stats = await connection.getStats();
+  const transport = [...stats.values()].find(({ type }) => type === "transport");
+  const of = (id) => stats.get(id)?.fingerprint ?? null;
+  // Chromium's statistics keep the certificates of the first look for good: one before the key exchange ended hides theirs.
+  const [certificate] = connection.sctp?.transport.getRemoteCertificates?.() ?? [];
+  const found = { mine: of(transport?.localCertificateId), theirs: certificate ? await printOf(certificate) : of(transport?.remoteCertificateId) };
+  return found.mine && found.theirs ? found : null;
+}
+
+const printOf = async (certificate) => (await digest(certificate)).toUpperCase().match(/../g).join(":");
+
 /** Return the digits of two nonces and two fingerprints, each pair in the order doctor, corner. */
 export async function codeOf([doctorNonce, cornerNonce], [doctorPrint, cornerPrint], count = CODE_DIGITS) {
   const secret = join(doctorNonce, cornerNonce);

@@ -1,10 +1,10 @@
 // One connection of a call: the peer connection with what belongs to it and ends with it.
 
-import { openCode } from "./call-code.js";
+import { fingerprints, openCode } from "./call-code.js";
 import { negotiate, RESTART } from "./call-negotiation.js";
 import { preferVp9 } from "./call-outgoing.js";
 import { keepConnected } from "./call-reconnection.js";
-import { fingerprints, meter } from "./call-statistics.js";
+import { meter } from "./call-statistics.js";
 
 const PICTURE_WAITS_MS = 3000, LOOK_EVERY_MS = 40; // no longer: the far end may have no microphone
 const UNKNOWN = 255;
@@ -34,8 +34,9 @@ export function openLink({ polite, stream, iceServers, relayOnly, certificates, 
   async function stateChanged(state) {
     if (isClosed) return;
     on.onState(state);
-    if (state === "connected") untilHeard(connection, () => isClosed).then(on.onHear);
-    const prints = state === "connected" ? await fingerprints(connection) : null;
+    if (state !== "connected") return;
+    untilHeard(connection, () => isClosed).then(on.onHear);
+    const prints = await fingerprints(connection);
     if (prints && !isClosed) await code.begin(prints);
   }
 

@@ -70,12 +70,3 @@ function summary(stats) {
   if (performance.timeOrigin + performance.now() - sum.reportedAt > REPORT_HOLDS_MS) sum.lossPct = null;
   return sum;
 }
-
-/** Return {mine, theirs}: the certificates' fingerprints that DTLS really used, or null before it is up. */
-export async function fingerprints(connection) {
-  const stats = await connection.getStats();
-  const transport = [...stats.values()].find(({ type }) => type === "transport");
-  const of = (id) => stats.get(id)?.fingerprint ?? null;
-  const found = { mine: of(transport?.localCertificateId), theirs: of(transport?.remoteCertificateId) };
-  return found.mine && found.theirs ? found : null;
-}
