@@ -76,12 +76,12 @@ class Checks:
         timer = self._ends.pop(check_id)
         if timer is not asyncio.current_task():
             timer.cancel()
-        await check.close()
-        self.counts[check.state] += 1
-        self.closed[check_id] = check
+        self.closed[check_id] = check  # before it closes, which takes a while: its result may be asked for meanwhile
         self.closed.move_to_end(check_id)
         while len(self.closed) > RESULTS_MOST:
             self.closed.popitem(last=False)
+        await check.close()
+        self.counts[check.state] += 1
         return True
 
     async def end_all(self) -> None:

@@ -155,6 +155,27 @@ def test_an_abandoned_check_ends_by_itself() -> None:
     assert asyncio.run(abandon()) == (1, "closed", 0)
 
 
+def test_a_result_is_there_while_its_connection_closes() -> None:
+    async def look() -> tuple[media.LineCheck | None, media.LineCheck | None]:
+        checks = media.Checks([])
+        await checks.answer("closing", await an_offer())
+        check = checks.open["closing"]
+        seen: list[media.LineCheck | None] = []
+        close = check.connection.close
+
+        async def closing() -> None:
+            seen.append(checks.find("closing"))
+            await close()
+
+        check.connection.close = closing  # type: ignore[method-assign]
+        await checks.end("closing")
+        return check, seen[0]
+
+    check, found = asyncio.run(look())
+
+    assert found is check
+
+
 def test_the_process_leaves_on_sigterm_and_starts_again(tmp_path: Path) -> None:
     with media_process(tmp_path) as (first, url):
         assert MediaClient(url, SECRET).healthy()
