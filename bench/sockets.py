@@ -1,8 +1,7 @@
-"""What a call's signalling costs: 500 pages, 100 messages a second through the real server, which asks the database about
+"""What a call's signalling costs: 1,000 pages, 200 messages a second through the real server, which asks the database about
 both sides of each, against a bare relay of WebSockets behind the same gunicorn. And how a page answers beside it.
 
-Twice as much of both is what one process should carry and does not yet: on two cores its threads then wait for each
-other, and most messages come late or not at all. `PAGES=1000 RATE=200` in the environment measure that.
+`PAGES` and `RATE` in the environment measure other sizes.
 
 Both servers ping each line every five seconds: a relay that does not would not notice a cut line.
 """
@@ -35,7 +34,7 @@ from tests import cast
 from tests.conftest import prepare, settings_for
 from tests.make import corner_of
 
-SOCKETS, RATE, SECONDS = int(os.environ.get("PAGES", "500")), int(os.environ.get("RATE", "100")), 20
+SOCKETS, RATE, SECONDS = int(os.environ.get("PAGES", "1000")), int(os.environ.get("RATE", "200")), 20
 CALLS, CALLS_A_PERSON = SOCKETS // 2, 10  # a person has at most twenty sockets
 RELAY = """
 from flask import Flask, request

@@ -12,16 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 from uuid import UUID
 
 from sqlalchemy import (
-    CursorResult,
     DateTime,
     Dialect,
     Engine,
-    Executable,
     MetaData,
     TypeDecorator,
     Uuid,
@@ -90,6 +88,16 @@ def _refuse_write(tx: Session, _context: object, _instances: object) -> None:
         raise WriteInRead(f"rows of {', '.join(changed)} were changed in a transaction for reads")
 
 
+class Glance:
+    """A moment of the database for prepared statements that only read (see `prepared.ask`): no session, no objects."""
+
+    def __init__(self, connection: DBAPIConnection, dialect: Dialect) -> None:
+        self.connection, self.dialect = connection, dialect
+
+
+Reads = Session | Glance  # what a question to the database may be asked in
+
+
 class Database:
     """Give transactions. `after_commit` receives the news collected in `tx.info["news"]` once they are durable."""
 
@@ -110,6 +118,17 @@ class Database:
         """Yield a transaction for plain reads; it never waits for a writer. Raises WriteInRead when rows are changed."""
         with ReadSession(self.engine, expire_on_commit=False) as tx, tx.begin():
             yield tx
+
+    @contextmanager
+    def glance(self) -> Iterator[Glance]:
+        """Yield what `prepared.ask` needs to read, at a tenth of the cost of `read`."""
+        connection = self.engine.raw_connection()
+        try:
+            if self.is_sqlite:
+                connection.cursor().execute("BEGIN")  # else each statement would see a moment of its own
+            yield Glance(cast(DBAPIConnection, connection), self.engine.dialect)
+        finally:
+            connection.close()  # back to the pool, which rolls back
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -171,15 +190,6 @@ class Database:
         """Checkpoint and close all connections."""
         self.checkpoint()
         self.engine.dispose()
-
-
-def ask(tx: Session, statement: Executable, values: dict[str, Any]) -> CursorResult[Any]:
-    """Run a prepared statement over the tables' own columns: no objects are made or tracked, which costs a third. A query
-    of objects sends what is pending first; so does this, or a row that was just added would not be found.
-    """
-    if tx.new or tx.dirty or tx.deleted:
-        tx.flush()
-    return tx.connection().execute(statement, values)
 
 
 def open_engine(url: str, *, read_only: bool = False) -> Engine:

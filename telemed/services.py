@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session
 from telemed import outbox
 from telemed.access import audit
 from telemed.access.decide import Decision, decide
-from telemed.access.relations import NOTHING, Principal, Relation, Subject
+from telemed.access.relations import NOBODY, NOTHING, Principal, Relation, Subject
 from telemed.clock import Clock
 from telemed.crypto.index import BlindIndex
 from telemed.crypto.keys import KeyRing
 from telemed.crypto.signing import Signer
 from telemed.crypto.vault import Vault
-from telemed.db import Database
+from telemed.db import Database, Glance, Reads
 from telemed.errors import Forbidden, NotFound, SignInNeeded, TelemedError
 from telemed.settings import Settings
 
@@ -77,12 +77,27 @@ class Services:
             self._record_refusal(who, refused)
             raise refused.error(who) from None
 
+    @contextmanager
+    def glance(self, action: str, find: Callable[[Glance], tuple[Principal, Subject]]) -> Iterator[Glance]:
+        """Do as `look` does where every millisecond counts, with nothing but prepared statements: `find` tells who acts,
+        and on what, by the same moment of the database.
+        """
+        who = NOBODY
+        try:
+            with self.db.glance() as now:
+                who, subject = find(now)
+                self._check(now, who, action, subject)
+                yield now
+        except Refused as refused:
+            self._record_refusal(who, refused)
+            raise refused.error(who) from None
+
     def allow(self, tx: Session, who: Principal, action: str, subject: Subject = NOTHING) -> None:
         """Decide and audit one more action inside a running `act`; raises as `act` does."""
         self._check(tx, who, action, subject)
         audit.record(tx, self.clock(), who, action, subject, allowed=True, reason="allowed")
 
-    def may(self, tx: Session, who: Principal, action: str, subject: Subject = NOTHING) -> bool:
+    def may(self, tx: Reads, who: Principal, action: str, subject: Subject = NOTHING) -> bool:
         """Tell whether `who` may do `action`, for a page that shows or hides a button."""
         return self._decide(tx, who, action, subject).allowed
 
@@ -100,12 +115,12 @@ class Services:
         """Make relations known to decisions. Called by bootstrap only."""
         self.relations.update({relation.name: relation for relation in relations})
 
-    def _check(self, tx: Session, who: Principal, action: str, subject: Subject) -> None:
+    def _check(self, tx: Reads, who: Principal, action: str, subject: Subject) -> None:
         decision = self._decide(tx, who, action, subject)
         if not decision.allowed:
             raise Refused(decision, action, subject)
 
-    def _decide(self, tx: Session, who: Principal, action: str, subject: Subject) -> Decision:
+    def _decide(self, tx: Reads, who: Principal, action: str, subject: Subject) -> Decision:
         def holds(name: str) -> bool:
             relation = self.relations.get(name)
             return relation is not None and relation.holds(tx, who, subject)

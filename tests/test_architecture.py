@@ -83,7 +83,7 @@ def is_pure_neighbour(path: Path, module: str) -> bool:
         ("flask", r"telemed/(.*/)?(web|api|live)\.py|telemed/web/.*|telemed/desks/.*|telemed/bootstrap\.py"),
         (
             "sqlalchemy",
-            r"telemed/(.*/)?(models|service|db|outbox|bootstrap|services)\.py|telemed/(access|crypto|schema)/.*"
+            r"telemed/(.*/)?(models|service|db|prepared|outbox|bootstrap|services)\.py|telemed/(access|crypto|schema)/.*"
             r"|telemed/.*/service_.*\.py|telemed/.*/relations\.py",
         ),
         ("cryptography", r"telemed/crypto/.*"),

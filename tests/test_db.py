@@ -11,13 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import text
 
 from telemed import line_file
-from telemed.branches.models import Region
-from telemed.db import BUSY_MS, Database, NestedWrite, UtcDateTime, ask
-from telemed.ids import new_id
-from telemed.services import Services
+from telemed.db import BUSY_MS, Database, NestedWrite, UtcDateTime
 
 WRITER = """
 import sys
@@ -165,12 +162,3 @@ def test_every_acknowledged_commit_is_there_after_kill_9(db: Database, kills: in
         stored = set(tx.execute(text("SELECT number FROM kept")).scalars())
     assert len(acknowledged) >= 37 * kills
     assert set(acknowledged) <= stored
-
-
-def test_a_prepared_statement_finds_a_row_that_was_just_added(services: Services) -> None:
-    region_id = new_id()
-    names = select(Region.__table__.c.name).where(Region.__table__.c.id == bindparam("id"))
-    with services.db.write() as tx:
-        tx.add(Region(id=region_id, name="Новый край", zone="Europe/Moscow", rx_by_post=False, rx_basis=""))
-
-        assert ask(tx, names, {"id": region_id}).scalar() == "Новый край"

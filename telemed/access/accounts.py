@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, func, outerjoin, select
+from sqlalchemy import bindparam, delete, func, outerjoin, select
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
@@ -16,10 +16,11 @@ from telemed.access.models import Account, SignInAttempt, SignInSession
 from telemed.access.relations import NOBODY, SYSTEM, Principal, Subject
 from telemed.access.roles import ROLES
 from telemed.crypto import passwords, tokens
-from telemed.db import ask
+from telemed.db import Reads
 from telemed.errors import Forbidden, Invalid, TooMany
 from telemed.i18n import LANGUAGES
 from telemed.ids import new_id
+from telemed.prepared import ask
 from telemed.services import Services
 
 ABSOLUTE = timedelta(hours=12)  # NIST SP 800-63B AAL2, the stricter reading
@@ -137,7 +138,7 @@ def who_is(services: Services, token: str | None) -> Principal:
     if not token:
         return NOBODY
     now = services.clock()
-    with services.db.read() as tx:
+    with services.db.glance() as tx:
         session = ask(tx, _SEEN, {"hashes": [tokens.token_hash(token)]}).first()
     if session is None or not _is_alive(session, now):
         return NOBODY
@@ -146,7 +147,7 @@ def who_is(services: Services, token: str | None) -> Principal:
     return _principal(session)
 
 
-def who_are(services: Services, tx: Session, session_tokens: Iterable[str]) -> dict[str, Principal]:
+def who_are(services: Services, tx: Reads, session_tokens: Iterable[str]) -> dict[str, Principal]:
     """Return the principals of those session tokens that are alive, by one query. Asking does not keep them alive."""
     by_hash = {tokens.token_hash(token): token for token in session_tokens}
     now = services.clock()
@@ -155,13 +156,13 @@ def who_are(services: Services, tx: Session, session_tokens: Iterable[str]) -> d
     return {token: who for token, who in found.items() if who.role is not None}
 
 
-def _is_alive(session: Row[*tuple[Any, ...]], now: datetime) -> bool:
+def _is_alive(session: Any, now: datetime) -> bool:
     if session.revoked_at is not None or now >= session.expires_at:
         return False
     return bool(now - session.last_seen_at < IDLE)
 
 
-def _principal(row: Row[*tuple[Any, ...]]) -> Principal:
+def _principal(row: Any) -> Principal:
     if row.patient_id is not None:
         return Principal(id=row.patient_id, role="patient", patient_id=row.patient_id, session_id=row.id)
     if row.account_id is None or row.disabled_at is not None:

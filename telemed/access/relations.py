@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, literal, select
-from sqlalchemy.orm import Session
+
+from telemed.db import Reads
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,16 @@ NOTHING = Subject()
 
 @dataclass(frozen=True)
 class Relation:
-    """A named fact. `holds` answers for one subject; `subjects` selects the ids for which it holds, for lists."""
+    """A named fact. `holds` answers for one subject, by prepared statements alone; `subjects` selects the ids for which it
+    holds, for lists.
+    """
 
     name: str
-    holds: Callable[[Session, Principal, Subject], bool]
+    holds: Callable[[Reads, Principal, Subject], bool]
     subjects: Callable[[Principal], Select[Any]]
 
 
-def _owns(tx: Session, who: Principal, subject: Subject) -> bool:
+def _owns(_tx: Reads, who: Principal, subject: Subject) -> bool:
     return who.patient_id is not None and who.patient_id == subject.patient_id
 
 

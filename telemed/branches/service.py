@@ -24,9 +24,10 @@ from telemed.branches.events import GatewayChanged, GatewayJoined, LineMeasured
 from telemed.branches.models import Branch, Gateway, GatewayOrder, JoinCode, LineCheck, Meter, Region
 from telemed.clock import iso
 from telemed.crypto import signing, tokens, wire
-from telemed.db import ask
+from telemed.db import Reads
 from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id, parse_id
+from telemed.prepared import ask
 from telemed.services import Services
 
 BASIS_MAX = 300
@@ -37,7 +38,10 @@ KEY_HEADER, ANSWER_SIGNATURE_HEADER = "Telemed-Server-Key", "Telemed-Server-Sign
 # --- relations ----------------------------------------------------------------------------------------------------
 
 
-def _own_branch(_tx: Session, who: Principal, subject: Subject) -> bool:
+_REGION = select(Branch.__table__.c.region_id).where(Branch.__table__.c.id == bindparam("branch"))
+
+
+def _own_branch(_tx: Reads, who: Principal, subject: Subject) -> bool:
     return who.branch_id is not None and who.branch_id == subject.branch_id
 
 
@@ -45,13 +49,12 @@ def _own_branches(who: Principal) -> Select[Any]:
     return select(literal(who.branch_id))
 
 
-def _own_region(tx: Session, who: Principal, subject: Subject) -> bool:
+def _own_region(tx: Reads, who: Principal, subject: Subject) -> bool:
     if who.region_id is None:
         return False
     if subject.region_id is not None:
         return subject.region_id == who.region_id
-    branch = tx.get(Branch, subject.branch_id) if subject.branch_id else None
-    return branch is not None and branch.region_id == who.region_id
+    return subject.branch_id is not None and ask(tx, _REGION, {"branch": subject.branch_id}).scalar() == who.region_id
 
 
 def _branches_of_region(who: Principal) -> Select[Any]:

@@ -20,11 +20,12 @@ from telemed.checkup import rules
 from telemed.checkup.events import MeasurementAsked, SymptomsAnswered, VisitClosed, VisitOpened, VisitReady
 from telemed.checkup.models import SeriesStep, Visit
 from telemed.checkup.service_series import OPEN_STEPS, choose_arms, last_arm, protocols, steps_of
-from telemed.db import ask
+from telemed.db import Reads
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import service as patients
 from telemed.patients.models import Patient
+from telemed.prepared import ask
 from telemed.services import Services
 
 METER_KINDS = ("glucose", "blood_pressure")
@@ -42,7 +43,7 @@ _LIVING_VISIT = _LIVING.where(_visit.id == bindparam("about"))
 _LIVING_OF_PATIENT = _LIVING.where(_visit.patient_id == bindparam("about"))
 
 
-def _has_open_visit(tx: Session, who: Principal, subject: Subject) -> bool:
+def _has_open_visit(tx: Reads, who: Principal, subject: Subject) -> bool:
     if who.branch_id is None or (subject.patient_id is None and subject.visit_id is None):
         return False
     asked = _LIVING_VISIT if subject.visit_id else _LIVING_OF_PATIENT

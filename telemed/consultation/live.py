@@ -4,6 +4,7 @@ every event who belongs to the call, the speaker and each listener.
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import Any, Literal
 from uuid import UUID
@@ -21,7 +22,7 @@ from telemed.consultation.relations import find_subject
 from telemed.db import Tx
 from telemed.errors import Conflict, TelemedError
 from telemed.services import Services
-from telemed.web.live import COOKIE, Live
+from telemed.web.live import Live
 
 CALL = "consultation.join_call"
 Mode = Literal["video", "thin_video", "voice_photos", "telephone"]
@@ -116,7 +117,7 @@ def _register_coming_and_going(live: Live, services: Services, relay: Relay) -> 
     @live.on("call:join", CALL, Join)
     def join(who: Principal, message: Join) -> dict[str, Any]:
         role = service_call.join_call(services, who, message.call_id)
-        me = Member(role, message.page, message.device or message.page, request.cookies.get(COOKIE))
+        me = Member(role, message.page, message.device or message.page, live.session())
         relay.make_room(message.call_id, me, take_over=message.take_over)
         relay.plane.join(message.call_id, who)
         relay.enter(message.call_id, me)
@@ -136,19 +137,20 @@ def _register_signalling(live: Live, services: Services, relay: Relay) -> None:
         phone = service_call.phone_of_other_side(services, message.call_id, role)
         return {"ok": True, **relay.plane.open(message.call_id).as_json(), "phone": phone}
 
-    @live.on("call:signal", CALL, Signal)
-    def signal(who: Principal, message: Signal) -> dict[str, Any]:
-        relay.say(who, message.call_id, "call:signal", message.model_dump(exclude={"call_id"}, exclude_unset=True))
+    @live.on_word("call:signal", CALL, Signal)
+    def signal(session: str, message: Signal) -> dict[str, Any]:
+        document = message.model_dump(exclude={"call_id"}, exclude_unset=True)
+        relay.say(session, message.call_id, "call:signal", document)
         return {"ok": True}
 
-    @live.on("call:code", CALL, Code)
-    def code(who: Principal, message: Code) -> dict[str, Any]:
-        relay.say(who, message.call_id, "call:code", message.model_dump(exclude={"call_id"}, exclude_unset=True))
+    @live.on_word("call:code", CALL, Code)
+    def code(session: str, message: Code) -> dict[str, Any]:
+        relay.say(session, message.call_id, "call:code", message.model_dump(exclude={"call_id"}, exclude_unset=True))
         return {"ok": True}
 
     @live.on("call:heard", CALL, Heard)
     def heard(who: Principal, message: Heard) -> dict[str, Any]:
-        relay.say(who, message.call_id, "call:heard", {"audio": message.audio, "video": message.video})
+        relay.say(live.session(), message.call_id, "call:heard", {"audio": message.audio, "video": message.video})
         if message.audio or message.video:
             service_call.note_first_heard(services, who, message.call_id)
         return {"ok": True}
@@ -164,13 +166,14 @@ def _register_talk(live: Live, services: Services, relay: Relay) -> None:
 
     @live.on("call:caption", CALL, Caption)
     def caption(who: Principal, message: Caption) -> dict[str, Any]:
-        reached = relay.say(who, message.call_id, "call:caption", {"text": message.text, "role": str(who.role)})
+        document = {"text": message.text, "role": str(who.role)}
+        reached = relay.say(live.session(), message.call_id, "call:caption", document)
         return {"ok": True, "reached": reached}
 
     @live.on("call:photo_ask", CALL, AskPhoto)
     def ask_photo(who: Principal, message: AskPhoto) -> dict[str, Any]:
         document = {"photo_id": str(message.photo_id), "role": str(who.role)}
-        return {"ok": True, "reached": relay.say(who, message.call_id, "call:photo_ask", document)}
+        return {"ok": True, "reached": relay.say(live.session(), message.call_id, "call:photo_ask", document)}
 
     @live.on("call:minute", CALL, Minute)
     def minute(who: Principal, message: Minute) -> dict[str, Any]:
@@ -184,18 +187,22 @@ class Relay:
 
     def __init__(self, live: Live, services: Services) -> None:
         self._live, self._services, self._calls = live, services, Calls()
+        # A word is a millisecond of work. Two threads at it would only fight for the interpreter, and each that waits for
+        # that wakes up every five milliseconds: at a thousand pages they did nothing else. For a lock they sleep.
+        self._one_at_a_time = threading.Lock()
         self.plane = service_call.plane_of(services)
         self.plane.events(self._note)
 
-    def say(self, who: Principal, call_id: UUID, event: str, document: dict[str, Any]) -> int:
-        """Pass a word of `who` on to the others; return how many pages it reached. Speaker and listeners are judged by
-        the database at one moment. Raises Conflict("call_elsewhere") for a page that was taken over or never joined.
+    def say(self, session: str, call_id: UUID, event: str, document: dict[str, Any]) -> int:
+        """Pass a word on to the others; return how many pages it reached. Speaker and listeners are judged by the
+        database at one moment. Raises Conflict("call_elsewhere") for a page that was taken over or never joined.
         """
-        others = self._calls.others(call_id, _sid())
-        _role, hearing = service_call.speak(self._services, who, call_id, _sessions(others))
-        if not self._calls.holds(call_id, _sid()):
-            raise Conflict("call_elsewhere")
-        return self._deliver(event, call_id, document, others, hearing)
+        with self._one_at_a_time:
+            others = self._calls.others(call_id, _sid())
+            hearing = service_call.speak(self._services, session, call_id, _sessions(others))
+            if not self._calls.holds(call_id, _sid()):
+                raise Conflict("call_elsewhere")
+            return self._deliver(event, call_id, document, others, hearing)
 
     def make_room(self, call_id: UUID, me: Member, *, take_over: bool) -> None:
         """Let one device of a side be in the call: refuse the second one, or send the first one out."""

@@ -13,8 +13,9 @@ from telemed.booking.models import Booking
 from telemed.clock import Clock
 from telemed.consultation import rules
 from telemed.consultation.models import Consultation
-from telemed.db import ask
+from telemed.db import Reads
 from telemed.errors import NotFound
+from telemed.prepared import ask
 from telemed.services import Services
 
 CARED_FOR = ("booked", "arrived", "done")
@@ -54,7 +55,7 @@ def relations(clock: Clock) -> tuple[Relation, ...]:
         )
         return select(cases.union(booked).subquery().c.patient_id)
 
-    def holds(tx: Session, who: Principal, subject: Subject) -> bool:
+    def holds(tx: Reads, who: Principal, subject: Subject) -> bool:
         if who.role != "doctor" or subject.patient_id is None:
             return False
         now, about = clock(), {"doctor": who.id, "patient": subject.patient_id}

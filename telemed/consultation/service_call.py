@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,9 +23,10 @@ from telemed.consultation.media_client import MediaClient
 from telemed.consultation.media_plane import MediaPlane
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
 from telemed.consultation.relations import subject_of
-from telemed.db import ask
-from telemed.errors import Conflict, Invalid, NotFound
+from telemed.db import Glance
+from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id
+from telemed.prepared import ask
 from telemed.services import Services
 
 
@@ -65,7 +67,7 @@ class CallNow:
         return who.role != "doctor" or self.doctor_id == who.id
 
 
-def call_now(tx: Session, case_id: UUID) -> CallNow:
+def call_now(tx: Glance, case_id: UUID) -> CallNow:
     """Return how a call stands. Raises NotFound."""
     row = ask(tx, _CASE, {"case": case_id}).first()
     if row is None:
@@ -79,43 +81,61 @@ def call_now(tx: Session, case_id: UUID) -> CallNow:
 
 def join_call(services: Services, who: Principal, case_id: UUID) -> str:
     """Check on every event that `who` belongs to the call, and return the role in it. Raises Conflict after the end."""
-    return speak(services, who, case_id, ())[0]
+    with _in_call(services, case_id, lambda _now: who):
+        return str(who.role)
 
 
-def speak(services: Services, who: Principal, case_id: UUID, listeners: Collection[str]) -> tuple[str, set[str]]:
-    """Return the role of `who` in the call and which of these session tokens may hear it right now, all by the database
-    at one moment. Raises as a decision does, Conflict after the end.
+def speak(services: Services, session: str, case_id: UUID, listeners: Collection[str]) -> set[str]:
+    """Check that the person of a session token belongs to the call, and return which of the other tokens may hear it right
+    now, all by the database at one moment. Raises as a decision does, Conflict after the end.
     """
-    found: list[CallNow] = []
+    people: dict[str, Principal] = {}
 
-    def subject(tx: Session) -> Subject:
-        found.append(call_now(tx, case_id))
-        return found[0].subject
+    def speaker(now: Glance) -> Principal:
+        people.update(who_are(services, now, {session, *listeners}))
+        if session not in people:
+            raise SignInNeeded()
+        return people[session]
 
-    with services.look(who, JOIN, subject) as tx:
-        (call,) = found
-        if not call.is_on:
-            raise Conflict("no_call_now")
-        if not call.is_for(who):
-            raise NotFound()
-        return str(who.role), _who_may_hear(services, tx, call, listeners)
+    with _in_call(services, case_id, speaker) as (now, call):
+        return _who_may_hear(services, now, call, {token: people[token] for token in listeners if token in people})
 
 
 def may_hear(services: Services, case_id: UUID, listeners: Collection[str]) -> set[str]:
     """Return which of these session tokens may hear the call right now; asked again for each message that goes out."""
-    with services.db.read() as tx:
+    if not listeners:
+        return set()
+    with services.db.glance() as now:
         try:
-            return _who_may_hear(services, tx, call_now(tx, case_id), listeners)
+            return _who_may_hear(services, now, call_now(now, case_id), who_are(services, now, listeners))
         except NotFound:
             return set()
 
 
-def _who_may_hear(services: Services, tx: Session, call: CallNow, listeners: Collection[str]) -> set[str]:
-    if not call.is_on or not listeners:
+@contextmanager
+def _in_call(
+    services: Services, case_id: UUID, find: Callable[[Glance], Principal]
+) -> Iterator[tuple[Glance, CallNow]]:
+    found: list[tuple[Principal, CallNow]] = []
+
+    def who_and_what(now: Glance) -> tuple[Principal, Subject]:
+        found.append((find(now), call_now(now, case_id)))
+        return found[0][0], found[0][1].subject
+
+    with services.glance(JOIN, who_and_what) as now:
+        ((who, call),) = found
+        if not call.is_on:
+            raise Conflict("no_call_now")
+        if not call.is_for(who):
+            raise NotFound()
+        yield now, call
+
+
+def _who_may_hear(services: Services, now: Glance, call: CallNow, people: dict[str, Principal]) -> set[str]:
+    if not call.is_on:
         return set()
-    people = who_are(services, tx, listeners)
     return {
-        token for token, who in people.items() if call.is_for(who) and services.may(tx, who, JOIN, call.subject)
+        token for token, who in people.items() if call.is_for(who) and services.may(now, who, JOIN, call.subject)
     }
 
 

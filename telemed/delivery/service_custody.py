@@ -5,24 +5,28 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
+from telemed.db import Reads
 from telemed.delivery import rules
 from telemed.delivery.events import ParcelDelivered, ParcelMoved
 from telemed.delivery.models import CustodyEvent, Parcel
 from telemed.errors import Conflict, NotFound
 from telemed.ids import new_id
+from telemed.prepared import ask
 from telemed.services import Services
 
+_POSTMAN = select(Parcel.__table__.c.postman_id).where(Parcel.__table__.c.id == bindparam("parcel"))
 
-def _is_assigned(tx: Session, who: Principal, subject: Subject) -> bool:
+
+def _is_assigned(tx: Reads, who: Principal, subject: Subject) -> bool:
     if who.id is None:
         return False
     if subject.parcel_id is None:  # the postman's own list: every row in it is filtered by `subjects`
         return subject.account_id == who.id
-    return tx.scalar(select(Parcel.postman_id).where(Parcel.id == subject.parcel_id)) == who.id
+    return ask(tx, _POSTMAN, {"parcel": subject.parcel_id}).scalar() == who.id
 
 
 ASSIGNED = Relation("assigned", _is_assigned, lambda who: select(Parcel.id).where(Parcel.postman_id == who.id))

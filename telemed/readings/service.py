@@ -23,9 +23,9 @@ from telemed.checkup import rules as series
 from telemed.checkup import service as checkup
 from telemed.checkup.models import Visit
 from telemed.checkup.service_series import Figures, note_reading, pressure_series, protocols
-from telemed.db import ask
 from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
+from telemed.prepared import ask
 from telemed.readings import rules
 from telemed.readings.events import ReadingStored, SeriesComplete, TriageChanged
 from telemed.readings.models import Reading, Triage

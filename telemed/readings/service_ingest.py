@@ -14,8 +14,8 @@ from telemed.branches.models import Gateway
 from telemed.checkup import service as checkup
 from telemed.clock import iso
 from telemed.crypto import wire
-from telemed.db import ask
 from telemed.errors import Conflict, Forbidden, Invalid
+from telemed.prepared import ask
 from telemed.readings.events import ReadingQuarantined, ReadingStored
 from telemed.readings.models import Transmission
 from telemed.readings.service import continue_series, triage_visit

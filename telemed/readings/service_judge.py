@@ -19,7 +19,7 @@ from telemed.checkup.models import Visit
 from telemed.clock import parse_iso
 from telemed.crypto import wire
 from telemed.crypto.envelope import Unsealable
-from telemed.db import ask
+from telemed.prepared import ask
 from telemed.readings import rules
 from telemed.readings.models import Reading, Transmission
 from telemed.readings.wire import Item, Record, is_sane

@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Dialect, Table, insert
 from sqlalchemy.orm import Session
-from sqlalchemy.types import TypeEngine
 
 from telemed.checkup.models import Visit
-from telemed.db import UtcDateTime
 from telemed.ids import new_id
+from telemed.prepared import PreparedInsert
 from telemed.readings.models import QuarantinedItem, Reading, Transmission
 from telemed.readings.service_judge import End, Judgement
 from telemed.readings.wire import Item, Record
 from telemed.services import Services
 
 KEEP_QUARANTINED = timedelta(hours=24)
-Bind = Callable[[Any], Any]
-Column = tuple[str, Bind | None]
-
-
-class PreparedInsert:
-    """An INSERT of many rows with the driver's own executemany: the mapper's way from a row to the driver costs as much
-    as the row. A row names every column it sets, each row the same ones.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._prepared: dict[tuple[str, tuple[str, ...]], tuple[str, list[Column], bool]] = {}
-
-    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the rows in the connection's transaction."""
-        statement, columns, positional = self._statement(connection.dialect, tuple(rows[0]))
-        bound = [
-            [bind(row[name]) if bind else row[name] for row in rows]
-            for name, bind in columns
-        ]  # fmt: skip
-        names = [name for name, _bind in columns]
-        tuples = list(zip(*bound, strict=True))
-        connection.exec_driver_sql(
-            statement, tuples if positional else [dict(zip(names, values, strict=True)) for values in tuples]
-        )
-
-    def _statement(self, dialect: Dialect, names: tuple[str, ...]) -> tuple[str, list[Column], bool]:
-        key = dialect.name, names
-        if key not in self._prepared:
-            compiled = insert(self._table).compile(dialect=dialect, column_keys=list(names))
-            order = getattr(compiled, "positiontup", None) or names
-            columns = [(name, _remembering(self._table.c[name].type, dialect)) for name in order]
-            self._prepared[key] = str(compiled), columns, bool(getattr(compiled, "positiontup", None))
-        return self._prepared[key]
-
-
-def _remembering(kind: TypeEngine[Any], dialect: Dialect) -> Bind | None:
-    """Return what makes the driver's value of ours; None where they are the same. Times repeat within a batch."""
-    bind = kind.dialect_impl(dialect).bind_processor(dialect)
-    return lru_cache(64)(bind) if bind is not None and isinstance(kind, UtcDateTime) else bind
-
-
 _READINGS = PreparedInsert(Reading.metadata.tables[Reading.__tablename__])
 _TRANSMISSIONS = PreparedInsert(Reading.metadata.tables[Transmission.__tablename__])
 _QUARANTINED = PreparedInsert(Reading.metadata.tables[QuarantinedItem.__tablename__])
