@@ -52,7 +52,7 @@ class Rows:
 
 
 def ask(tx: Reads, statement: Executable, values: Mapping[str, Any]) -> Rows:
-    """Run a statement of a module over the tables' own columns. A list fills an expanding parameter.
+    """Run a statement of a module over the tables' own columns. A list fills the expanding parameter of an IN.
 
     A query of objects sends what is pending first; so does this, or a row that was just added would not be found.
     """
@@ -65,6 +65,7 @@ def ask(tx: Reads, statement: Executable, values: Mapping[str, Any]) -> Rows:
 
 
 def _run(connection: DBAPIConnection, dialect: Dialect, statement: Executable, values: Mapping[str, Any]) -> Rows:
+    values = {name: _padded(value) if isinstance(value, list) else value for name, value in values.items()}
     lengths = tuple((name, len(value) if isinstance(value, list) else None) for name, value in values.items())
     shape = _shape(statement, dialect, lengths)
     cursor = connection.cursor()
@@ -73,6 +74,11 @@ def _run(connection: DBAPIConnection, dialect: Dialect, statement: Executable, v
         return Rows(shape.rows(cursor.fetchall()) if shape.row else [])
     finally:
         cursor.close()
+
+
+def _padded(members: list[Any]) -> list[Any]:
+    """Repeat the last member up to a power of two: IN finds the same, and few lengths are compiled."""
+    return members + members[-1:] * ((1 << (len(members) - 1).bit_length()) - len(members)) if members else members
 
 
 @dataclass(frozen=True)
@@ -114,10 +120,11 @@ def _shape(statement: Executable, dialect: Dialect, given: tuple[tuple[str, int 
     samples = {name: None if length is None else [None] * length for name, length in given}
     state = compiled.construct_expanded_state(samples, escape_names=False)
     members = {name: (source, at) for source, names in state.parameter_expansion.items() for at, name in enumerate(names)}
+    binds = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()}
     places = []
     for name in state.positiontup or state.parameters:
         source, at = members.get(name, (name, None))
-        bind = compiled.binds[source].type.dialect_impl(dialect).bind_processor(dialect)
+        bind = binds[source]
         # The members of a list that stands in the statement itself have values already, as its limit has.
         places.append((name, source, at, bind) if source in samples else (name, name, None, bind))
     fixed = {place[0]: state.parameters[place[0]] for place in places if place[1] not in samples}
