@@ -40,7 +40,12 @@ def decode(characteristic: str, payload: bytes, model: str | None = None) -> dic
     Numbers are Decimals with the meter's digits. Raises DecodeError(truncated, trailing, reserved,
     unknown_characteristic).
     """
-    decoder = DECODERS.get(characteristic) or DECODERS.get(characteristic.lower().removeprefix("0x"))
+    decoder = DECODERS.get(characteristic) or _decoder_of(characteristic)
+    return decoder(payload, quirk_of(model) if model else STANDARD)
+
+
+def _decoder_of(characteristic: str) -> Decoder:
+    decoder = DECODERS.get(characteristic.lower().removeprefix("0x"))
     if decoder is None:
         raise DecodeError("unknown_characteristic", characteristic)
-    return decoder(payload, quirk_of(model) if model else STANDARD)
+    return decoder

@@ -76,18 +76,20 @@ UNITS = ("mmHg", "kPa")
 
 def decode_measurement(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     """Read 2A35."""
-    flags, fields = _fields(raw, quirk)
-    in_kpa = flags & KPA
-    pressures = PRESSURES[in_kpa]
-    systolic, systolic_mmhg = pressures[fields[1]]
-    diastolic, diastolic_mmhg = pressures[fields[2]]
-    stamp, parts = date_time.read(fields[4:10]) if flags & TIME_STAMP else NEVER
-    pulse, user, status = fields[10:]
+    flags = raw[0] & FLAGS if raw else 0
+    layout = LAYOUTS[flags]
+    if quirk is STANDARD and len(raw) == layout.size and flags >= OPTIONAL:
+        _flags, one, two, three, day, clock, second, pulse, user, status = layout.unpack(raw)
+    else:
+        flags, (_flags, one, two, three, day, clock, second, pulse, user, status) = _fields(raw, flags, quirk)
+    systolic, systolic_mmhg = PRESSURES[flags & KPA][one]
+    diastolic, diastolic_mmhg = PRESSURES[flags & KPA][two]
+    stamp, parts = NEVER if day is None else date_time.read(day, clock, second)
     return {
-        "unit": UNITS[in_kpa],
+        "unit": UNITS[flags & KPA],
         "systolic": systolic,
         "diastolic": diastolic,
-        "mean_arterial_pressure": VALUES[fields[3]],
+        "mean_arterial_pressure": VALUES[three],
         "systolic_mmhg": systolic_mmhg,
         "diastolic_mmhg": diastolic_mmhg,
         "timestamp": stamp,
@@ -114,13 +116,9 @@ def decode_cuff_pressure(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     }
 
 
-def _fields(raw: bytes, quirk: Quirk) -> tuple[int, Fields]:
-    """Return the flags that hold and all thirteen fields, None for one that is not there. Raises DecodeError."""
-    flags = raw[0] & FLAGS if raw else 0
+def _fields(raw: bytes, flags: int, quirk: Quirk) -> tuple[int, Fields]:
+    """Return the flags that hold and all ten fields, None for one that is not there. Raises DecodeError."""
     layout = LAYOUTS[flags]
-    if quirk is STANDARD and len(raw) == layout.size:
-        fields = layout.unpack(raw)
-        return flags, fields if flags & OPTIONAL == OPTIONAL else _filled(fields, flags)
     if quirk.user_id_always and not (quirk.told_by_length and len(raw) == layout.size):
         flags |= USER_ID
         fields = _filled(unpack(LAYOUTS[flags], raw, quirk.trailing_allowed), flags)
@@ -131,7 +129,7 @@ def _fields(raw: bytes, quirk: Quirk) -> tuple[int, Fields]:
 def _filled(fields: Fields, flags: int) -> Fields:
     """Return the fields with None for each optional one that the flags do not promise."""
     at, filled = 4, list(fields[:4])
-    for flag, count in ((TIME_STAMP, 6), (PULSE, 1), (USER_ID, 1), (STATUS, 1)):
+    for flag, count in ((TIME_STAMP, 3), (PULSE, 1), (USER_ID, 1), (STATUS, 1)):
         filled += fields[at : at + count] if flags & flag else [None] * count
         at += count if flags & flag else 0
     return tuple(filled)
@@ -139,9 +137,9 @@ def _filled(fields: Fields, flags: int) -> Fields:
 
 def _swap(fields: Fields) -> Fields:
     """Return the fields with pulse and status, sent big endian, put right."""
-    pulse, user, status = fields[10:]
+    *before, pulse, user, status = fields
     swapped = (None if one is None else medfloat.swapped(one) for one in (pulse, status))
-    return (*fields[:10], next(swapped), user, next(swapped))
+    return (*before, next(swapped), user, next(swapped))
 
 
 def decode_feature(raw: bytes, _quirk: Quirk) -> dict[str, Any]:

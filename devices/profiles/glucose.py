@@ -14,6 +14,7 @@ from devices.profiles.quirks import Quirk
 MG_DL_PER_MMOL_L = Decimal("18.0156")  # molar mass of glucose 180.156 g/mol
 MILLI, DECI = Decimal("0.001"), Decimal("0.1")
 OFFSET, CONCENTRATION, MOL_PER_L, STATUS, CONTEXT = 0x01, 0x02, 0x04, 0x08, 0x10
+OPTIONAL = OFFSET | CONCENTRATION | STATUS
 FLAGS = 0x1F  # bits 5 to 7 are reserved and ignored
 OVERRUN = (0x7FFF, -0x8000)
 TYPES = {
@@ -76,6 +77,7 @@ MEDICATIONS = {
     5: "pre-mixed insulin",
 }
 RESERVED = "reserved"
+Fields = tuple[Any, ...]
 Concentration = tuple[medfloat.Value, Decimal | None, Decimal | None]
 
 
@@ -84,6 +86,15 @@ def _layout(flags: int) -> Struct:
     return Struct("<BH" + date_time.FIELD + "".join(field for flag, field in optional if flags & flag))
 
 
+def _sample(raw: int) -> tuple[int, str, int, str, bool]:
+    kind, location = raw & 0x0F, raw >> 4
+    is_control = kind == CONTROL_TYPE or location == CONTROL_LOCATION
+    return kind, TYPES.get(kind, RESERVED), location, LOCATIONS.get(location, RESERVED), is_control
+
+
+NO_SAMPLE = (None, None, None, None, False)
+NO_CONCENTRATION = (None, None, None)
+SAMPLES = [_sample(raw) for raw in range(0x100)]
 LAYOUTS = [_layout(flags) for flags in range(FLAGS + 1)]
 FEATURE = Struct("<H")
 
@@ -92,37 +103,40 @@ def decode_measurement(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     """Read 2A18."""
     flags = raw[0] & FLAGS if raw else 0
     fields = unpack(LAYOUTS[flags], raw, quirk.trailing_allowed)
-    base, offset = date_time.iso(fields[2:8]), fields[8] if flags & OFFSET else 0
-    value = mmol = mg = kind = kind_name = location = location_name = unit = None
-    if flags & CONCENTRATION:
-        at = 9 if flags & OFFSET else 8
-        value, mmol, mg = CONCENTRATIONS[flags & MOL_PER_L][fields[at]]
-        unit = UNITS[flags & MOL_PER_L]
-        kind, location = fields[at + 1] & 0x0F, fields[at + 1] >> 4
-        kind_name, location_name = TYPES.get(kind, RESERVED), LOCATIONS.get(location, RESERVED)
-    status = fields[-1] if flags & STATUS else None
+    _flags, sequence, day, clock, second, offset, raw_value, sample, status = (
+        fields if flags & OPTIONAL == OPTIONAL else _filled(fields, flags)
+    )
+    base = date_time.iso(day, clock, second)
+    is_known = offset is not None and offset not in OVERRUN
+    value, mmol, mg = NO_CONCENTRATION if raw_value is None else CONCENTRATIONS[flags & MOL_PER_L][raw_value]
+    kind, kind_name, location, location_name, is_control = NO_SAMPLE if sample is None else SAMPLES[sample]
     return {
-        "sequence_number": fields[1],
+        "sequence_number": sequence,
         "base_time": base,
-        "time_offset_min": offset if flags & OFFSET and offset not in OVERRUN else None,
-        "measured_at": _measured_at(base, fields[2:8], offset) if offset else base,
+        "time_offset_min": offset if is_known else None,
+        "measured_at": base if not offset else date_time.iso(day, clock, second, offset) if is_known else None,
         "concentration": value,
-        "unit": unit,
+        "unit": None if raw_value is None else UNITS[flags & MOL_PER_L],
         "mmol_per_l": mmol,
         "mg_per_dl": mg,
         "type": kind,
         "type_name": kind_name,
         "sample_location": location,
         "sample_location_name": location_name,
-        "control_solution": kind == CONTROL_TYPE or location == CONTROL_LOCATION,
+        "control_solution": is_control,
         "status_raw": status,
         "status_flags": [name for bit, name in enumerate(STATUS_FLAGS) if status >> bit & 1] if status else [],
         "context_follows": flags & CONTEXT != 0,
     }
 
 
-def _measured_at(base: str | None, fields: date_time.Fields, offset: int) -> str | None:
-    return None if base is None or offset in OVERRUN else date_time.iso_later(fields, offset)
+def _filled(fields: Fields, flags: int) -> Fields:
+    """Return the fields with None for each optional one that the flags do not promise."""
+    at, filled = 5, list(fields[:5])
+    for flag, count in ((OFFSET, 1), (CONCENTRATION, 2), (STATUS, 1)):
+        filled += fields[at : at + count] if flags & flag else [None] * count
+        at += count if flags & flag else 0
+    return tuple(filled)
 
 
 def _of_kg(raw: int) -> Concentration:
