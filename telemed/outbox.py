@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from telemed.clock import Clock, iso, parse_iso
 from telemed.db import Base, Database
 from telemed.ids import new_id
+from telemed.prepared import PreparedInsert
 
 LEASE_S = 60
 ATTEMPTS = 10
@@ -50,6 +51,7 @@ class Job(Base):
     done_at: Mapped[datetime | None]
 
 
+_JOBS = PreparedInsert(Job.metadata.tables[Job.__tablename__])
 Handler = Callable[[Any, Session, Any], None]  # (services, tx, event)
 
 
@@ -100,14 +102,17 @@ def publish(tx: Session, event: Any, journey: Journey, now: datetime) -> None:
     """Store the event's durable consequences in `tx`, and note it for the live push after the commit."""
     handlers = journey.durable.get(type(event), ())
     payload = _to_json(event) if handlers else {}
-    for handler in handlers:
-        job_id = new_id()
-        kind = job_kind(type(event), handler)
-        tx.add(
-            Job(
-                id=job_id, kind=kind, payload=payload, run_at=now, state="wait",
-                dedupe_key=f"{kind}:{job_id}", created_at=now,
-            )
+    jobs = [(job_kind(type(event), handler), new_id()) for handler in handlers]
+    if jobs:
+        _JOBS.run(
+            tx.connection(),
+            [
+                {
+                    "id": job_id, "kind": kind, "payload": payload, "run_at": now, "state": "wait", "attempts": 0,
+                    "dedupe_key": f"{kind}:{job_id}", "created_at": now,
+                }
+                for kind, job_id in jobs
+            ],
         )  # fmt: skip
     tx.info.setdefault("news", []).append(event)
 

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from telemed.access.models import AuditRow
 from telemed.access.relations import Principal, Subject
 from telemed.clock import iso
 from telemed.crypto.chain import chain_hash
+from telemed.prepared import PreparedInsert, ask
 
 ROOT = "0" * 64
 _TABLE = AuditRow.metadata.tables[AuditRow.__tablename__]
 _LOCK = text("SELECT pg_advisory_xact_lock(7231)")
 _LAST = select(_TABLE.c.no, _TABLE.c.hash).order_by(_TABLE.c.no.desc()).limit(1)
-_APPEND = insert(_TABLE)
+_APPEND = PreparedInsert(_TABLE)
 
 
 def record(
@@ -28,13 +29,13 @@ def record(
     if tx.get_bind().dialect.name == "postgresql":
         # SQLite has one writer; PostgreSQL needs the chain's end to stand still until commit.
         tx.execute(_LOCK)
-    last = tx.execute(_LAST).first()
+    last = ask(tx, _LAST, {}).first()
     row = {
         "no": last.no + 1 if last else 1, "at": at, "actor_id": who.id, "role": who.role or "nobody", "action": action,
         "subject": subject.pseudonyms(), "allowed": allowed, "reason": reason, "previous": last.hash if last else ROOT,
     }  # fmt: skip
     # Every change and protected read pays for this row: a prepared statement, not a mapped object.
-    tx.execute(_APPEND, {**row, "hash": _hash(row)})
+    _APPEND.run(tx.connection(), [{**row, "hash": _hash(row)}])
 
 
 def row_hash(row: AuditRow) -> str:

@@ -305,7 +305,7 @@ def revoke_gateway(services: Services, who: Principal, gateway_id: UUID) -> None
 _gateway = Gateway.__table__.c
 _KNOWN_GATEWAY = select(
     _gateway.id, _gateway.branch_id, _gateway.name, _gateway.public_key, _gateway.revoked_at
-).where(Gateway.id == bindparam("id"))  # fmt: skip
+).where(_gateway.id == bindparam("id"))  # fmt: skip
 
 
 def gateway_principal(
@@ -315,8 +315,8 @@ def gateway_principal(
     signature_wrong).
     """
     gateway_id = parse_id(headers.get(GATEWAY_HEADER))
-    with services.db.read() as tx:
-        gateway = ask(tx, _KNOWN_GATEWAY, {"id": gateway_id}).first()
+    with services.db.glance() as now:
+        gateway = ask(now, _KNOWN_GATEWAY, {"id": gateway_id}).first()
     if gateway is None:
         raise SignInNeeded("gateway_unknown")
     if gateway.revoked_at is not None:
@@ -332,10 +332,8 @@ def gateway_principal(
 
 def sign_answer(services: Services, path: str, request_body: bytes, answer_body: bytes) -> dict[str, str]:
     """Return the headers by which a gateway knows that the answer is ours."""
-    with services.db.read() as tx:
-        key_id, signature = services.signer.sign_bytes(
-            tx, "server", wire.answer_message(path, request_body, answer_body)
-        )
+    message = wire.answer_message(path, request_body, answer_body)
+    key_id, signature = services.signer.sign_bytes(services.db, "server", message)
     return {KEY_HEADER: key_id, ANSWER_SIGNATURE_HEADER: _b64(signature)}
 
 

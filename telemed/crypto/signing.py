@@ -16,8 +16,9 @@ from telemed.clock import Clock
 from telemed.crypto.digest import Field, fields
 from telemed.crypto.envelope import Unsealable
 from telemed.crypto.vault import Vault, sealed_section, section_revision
-from telemed.db import Base
+from telemed.db import Base, Database
 from telemed.ids import new_id, parse_id
+from telemed.prepared import ask
 
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 DEPLOYMENT = UUID(int=0)  # the owner of keys that belong to nobody in particular
@@ -44,10 +45,11 @@ class KeyPair(Base):
         return self.owner_id
 
 
+_key = KeyPair.__table__.c
 _NEWEST_ID = (
-    select(KeyPair.id)
-    .where(KeyPair.purpose == bindparam("purpose"), KeyPair.owner_id == bindparam("owner"))
-    .order_by(KeyPair.version.desc())
+    select(_key.id)
+    .where(_key.purpose == bindparam("purpose"), _key.owner_id == bindparam("owner"))
+    .order_by(_key.version.desc())
     .limit(1)
 )
 
@@ -111,12 +113,14 @@ class Signer:
         row = self.key_for(tx, purpose, owner)
         return str(row.id), self._private(tx, row).sign(fields(f"telemed-{purpose}-1", *values))
 
-    def sign_bytes(self, tx: Session, purpose: str, message: bytes) -> tuple[str, bytes]:
+    def sign_bytes(self, db: Database, purpose: str, message: bytes) -> tuple[str, bytes]:
         """Return key id and signature over bytes that carry their own context."""
-        newest = tx.scalar(_NEWEST_ID, {"purpose": purpose, "owner": DEPLOYMENT})
+        with db.glance() as now:
+            newest = ask(now, _NEWEST_ID, {"purpose": purpose, "owner": DEPLOYMENT}).scalar()
         if newest not in self._signing:
-            row = self.key_for(tx, purpose)
-            newest, self._signing[row.id] = row.id, self._private(tx, row)
+            with db.read() as tx:
+                row = self.key_for(tx, purpose)
+                newest, self._signing[row.id] = row.id, self._private(tx, row)
         return str(newest), self._signing[newest].sign(message)
 
     def verify(self, tx: Session, key_id: str, purpose: str, owner: UUID, signature: bytes, *values: Field) -> bool:

@@ -13,7 +13,7 @@ from telemed.services import Services
 def test_the_first_answer_of_a_new_deployment_is_signed_without_writing(services: Services) -> None:
     with services.db.read() as tx:
         found = tx.scalar(select(func.count()).select_from(KeyPair))
-        services.signer.sign_bytes(tx, "server", b"answer")
+    services.signer.sign_bytes(services.db, "server", b"answer")
 
     with services.db.read() as tx:
         assert tx.scalar(select(func.count()).select_from(KeyPair)) == found == 2
