@@ -122,11 +122,15 @@ class Database:
     @contextmanager
     def glance(self) -> Iterator[Glance]:
         """Yield what `prepared.ask` needs to read, at a tenth of the cost of `read`."""
-        connection = self.engine.raw_connection()
+        connection, dialect = self.engine.raw_connection(), self.engine.dialect
         try:
             if self.is_sqlite:
                 connection.cursor().execute("BEGIN")  # else each statement would see a moment of its own
-            yield Glance(cast(DBAPIConnection, connection), self.engine.dialect)
+            yield Glance(cast(DBAPIConnection, connection), dialect)
+        except dialect.loaded_dbapi.Error as error:
+            if dialect.is_disconnect(error, connection.dbapi_connection, None):  # the others of the pool died as well
+                self.engine.dispose(close=False)
+            raise
         finally:
             connection.close()  # back to the pool, which rolls back
 

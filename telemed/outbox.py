@@ -105,7 +105,7 @@ def publish(tx: Session, event: Any, journey: Journey, now: datetime) -> None:
     jobs = [(job_kind(type(event), handler), new_id()) for handler in handlers]
     if jobs:
         _JOBS.run(
-            tx.connection(),
+            tx,
             [
                 {
                     "id": job_id, "kind": kind, "payload": payload, "run_at": now, "state": "wait", "attempts": 0,

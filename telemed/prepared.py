@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Dialect, Executable, Select, Table, Uuid, insert
+from sqlalchemy import Dialect, Executable, Select, Table, Uuid, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from telemed.db import Glance, Reads, UtcDateTime
+from telemed.db import Glance, Reads, ReadSession, UtcDateTime, WriteInRead
 
 Bind = Callable[[Any], Any]
 Column = tuple[str, Bind | None]
@@ -54,7 +55,8 @@ class Rows:
 def ask(tx: Reads, statement: Executable, values: Mapping[str, Any]) -> Rows:
     """Run a statement of a module over the tables' own columns. A list fills the expanding parameter of an IN.
 
-    A query of objects sends what is pending first; so does this, or a row that was just added would not be found.
+    A query of objects sends what is pending first; so does this, or a row that was just added would not be found. The
+    columns are ids, texts, times, bytes and whole numbers: no type that asks the driver what it sent.
     """
     if isinstance(tx, Glance):
         return _run(tx.connection, tx.dialect, statement, values)
@@ -151,8 +153,11 @@ class PreparedInsert:
         self._table = table
         self._prepared: dict[tuple[str, tuple[str, ...]], tuple[str, list[Column], bool]] = {}
 
-    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the rows in the connection's transaction."""
+    def run(self, tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the rows in the transaction. Raises WriteInRead in one for reads."""
+        if isinstance(tx, ReadSession):
+            raise WriteInRead(f"rows of {self._table.name} were written in a transaction for reads")
+        connection = tx.connection()
         statement, columns, positional = self._statement(connection.dialect, tuple(rows[0]))
         bound = [
             [bind(row[name]) if bind else row[name] for row in rows]

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from telemed import outbox
 from telemed.access import audit
 from telemed.access.decide import Decision, decide
-from telemed.access.relations import NOBODY, NOTHING, Principal, Relation, Subject
+from telemed.access.relations import NOTHING, Principal, Relation, Subject
 from telemed.clock import Clock
 from telemed.crypto.index import BlindIndex
 from telemed.crypto.keys import KeyRing
@@ -54,13 +54,9 @@ class Services:
         Raises SignInNeeded, Forbidden (the role never may), or NotFound (this object is not in its view); a refusal
         is audited too.
         """
-        try:
-            with self.db.write() as tx:
-                self.allow(tx, who, action, subject)
-                yield tx
-        except Refused as refused:
-            self._record_refusal(who, refused)
-            raise refused.error(who) from None
+        with self.refusals(), self.db.write() as tx:
+            self.allow(tx, who, action, subject)
+            yield tx
 
     @contextmanager
     def look(
@@ -69,28 +65,28 @@ class Services:
         """Yield a read transaction if `who` may do `action`. For facts that are not protected: no audit row. `subject` may
         be found in that same transaction.
         """
-        try:
-            with self.db.read() as tx:
-                self._check(tx, who, action, subject(tx) if callable(subject) else subject)
-                yield tx
-        except Refused as refused:
-            self._record_refusal(who, refused)
-            raise refused.error(who) from None
+        with self.refusals(), self.db.read() as tx:
+            self._check(tx, who, action, subject(tx) if callable(subject) else subject)
+            yield tx
 
     @contextmanager
     def glance(self, action: str, find: Callable[[Glance], tuple[Principal, Subject]]) -> Iterator[Glance]:
         """Do as `look` does where every millisecond counts, with nothing but prepared statements: `find` tells who acts,
-        and on what, by the same moment of the database.
+        and on what, by the same moment of the database. Used inside `refusals`.
         """
-        who = NOBODY
+        with self.db.glance() as now:
+            who, subject = find(now)
+            self._check(now, who, action, subject)
+            yield now
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Audit a refusal once all that was held on the way to it is given back, and raise what the caller is told."""
         try:
-            with self.db.glance() as now:
-                who, subject = find(now)
-                self._check(now, who, action, subject)
-                yield now
+            yield
         except Refused as refused:
-            self._record_refusal(who, refused)
-            raise refused.error(who) from None
+            self._record_refusal(refused)
+            raise refused.error() from None
 
     def allow(self, tx: Session, who: Principal, action: str, subject: Subject = NOTHING) -> None:
         """Decide and audit one more action inside a running `act`; raises as `act` does."""
@@ -118,7 +114,7 @@ class Services:
     def _check(self, tx: Reads, who: Principal, action: str, subject: Subject) -> None:
         decision = self._decide(tx, who, action, subject)
         if not decision.allowed:
-            raise Refused(decision, action, subject)
+            raise Refused(who, decision, action, subject)
 
     def _decide(self, tx: Reads, who: Principal, action: str, subject: Subject) -> Decision:
         def holds(name: str) -> bool:
@@ -129,22 +125,22 @@ class Services:
 
     def refuse_role(self, who: Principal, action: str) -> None:
         """Audit that somebody tried what no member of the own role may ever do."""
-        self._record_refusal(who, Refused(Decision(False, "role"), action, NOTHING))
+        self._record_refusal(Refused(who, Decision(False, "role"), action, NOTHING))
 
-    def _record_refusal(self, who: Principal, no: Refused) -> None:
+    def _record_refusal(self, no: Refused) -> None:
         with self.db.write() as tx:
-            audit.record(tx, self.clock(), who, no.action, no.subject, allowed=False, reason=no.decision.reason)
+            audit.record(tx, self.clock(), no.who, no.action, no.subject, allowed=False, reason=no.decision.reason)
 
 
 class Refused(Exception):
     """A decision that said no, on its way out of the transaction that must roll back."""
 
-    def __init__(self, decision: Decision, action: str, subject: Subject) -> None:
+    def __init__(self, who: Principal, decision: Decision, action: str, subject: Subject) -> None:
         super().__init__(decision.reason)
-        self.decision, self.action, self.subject = decision, action, subject
+        self.who, self.decision, self.action, self.subject = who, decision, action, subject
 
-    def error(self, who: Principal) -> TelemedError:
+    def error(self) -> TelemedError:
         """Return what the caller is told: objects outside the view look missing."""
-        if who.role is None:
+        if self.who.role is None:
             return SignInNeeded()
         return NotFound() if self.decision.reason == "relation" else Forbidden()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, bindparam, create_engine, select, text, update
 from sqlalchemy.exc import InvalidRequestError
 
+from telemed.access import audit
 from telemed.access.models import Account
+from telemed.access.relations import NOBODY, Subject
 from telemed.branches.models import Region
+from telemed.db import WriteInRead
 from telemed.ids import new_id
 from telemed.prepared import ask
 from telemed.services import Services
@@ -90,6 +95,31 @@ def test_a_change_commits_and_rolls_back_with_its_transaction(db_services: Servi
 
     with db_services.db.glance() as now:
         assert ask(now, name, {"id": cast.LAKE}).scalar() == "Озёрный край"
+
+
+def test_rows_are_not_written_in_a_transaction_for_reads(db_services: Services) -> None:
+    with pytest.raises(WriteInRead), db_services.db.read() as tx:
+        audit.record(tx, db_services.clock(), NOBODY, "patient.read", Subject(), allowed=True, reason="allowed")
+
+
+@pytest.mark.parametrize("db_settings", ["postgresql"], indirect=True)
+def test_one_look_fails_and_the_next_succeeds_after_the_database_has_restarted(db_services: Services) -> None:
+    name, values = select(regions.name).where(regions.id == bindparam("id")), {"id": cast.LAKE}
+    with ExitStack() as stack:
+        glances = [stack.enter_context(db_services.db.glance()) for _ in range(5)]
+        found = {ask(now, name, values).scalar() for now in glances}  # five connections to keep
+    with create_engine(db_services.db.engine.url, isolation_level="AUTOCOMMIT").connect() as other:
+        other.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                 " AND datname = current_database()")
+        )  # fmt: skip
+
+    with pytest.raises(psycopg.OperationalError), db_services.db.glance() as now:
+        ask(now, name, values)
+
+    for _ in range(5):
+        with db_services.db.glance() as now:
+            assert {ask(now, name, values).scalar()} == found
 
 
 def test_a_glance_gives_its_connection_back(db_services: Services) -> None:

@@ -135,7 +135,7 @@ class Peripheral:
         self.device = device
         self.model = model
         self.name = name
-        self.sent = 0
+        self.sent, self.newest = 0, b""  # packets of measurements, and the last of them
         self.calls = 0
         self.pace_s = 0.0  # between two packets; a real radio needs some milliseconds
         self.connection: Connection | None = None
@@ -317,7 +317,7 @@ class PressureMeter(Peripheral):
                 oldest = self.model.memory[0]
                 packet = oldest.packet()
                 await self.confirmed(partial(self._indicate, packet))
-                self.sent += 1
+                self.sent, self.newest = self.sent + 1, packet
                 if self._vanish:  # the confirmation is lost with the link: the same packet comes again
                     self._vanish = False
                     break
@@ -392,7 +392,8 @@ class GlucoseMeter(Peripheral):
             self._is_busy = False
 
     async def _send(self, characteristic: str, value: bytes) -> None:
-        self.sent += characteristic == MEASUREMENT
+        if characteristic == MEASUREMENT:
+            self.sent, self.newest = self.sent + 1, value
         await asyncio.sleep(self.pace_s)
         await self.confirmed(partial(self._pass_on, characteristic, value))
 

@@ -35,7 +35,7 @@ def record(
         "subject": subject.pseudonyms(), "allowed": allowed, "reason": reason, "previous": last.hash if last else ROOT,
     }  # fmt: skip
     # Every change and protected read pays for this row: a prepared statement, not a mapped object.
-    _APPEND.run(tx.connection(), [{**row, "hash": _hash(row)}])
+    _APPEND.run(tx, [{**row, "hash": _hash(row)}])
 
 
 def row_hash(row: AuditRow) -> str:

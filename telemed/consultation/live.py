@@ -197,7 +197,7 @@ class Relay:
         """Pass a word on to the others; return how many pages it reached. Speaker and listeners are judged by the
         database at one moment. Raises Conflict("call_elsewhere") for a page that was taken over or never joined.
         """
-        with self._one_at_a_time:
+        with self._services.refusals(), self._one_at_a_time:  # a refusal is written down after the others may speak
             others = self._calls.others(call_id, _sid())
             hearing = service_call.speak(self._services, session, call_id, _sessions(others))
             if not self._calls.holds(call_id, _sid()):

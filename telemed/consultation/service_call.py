@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from telemed.access.accounts import who_are
 from telemed.access.relations import Principal, Subject
+from telemed.access.roles import is_open_to
 from telemed.booking.models import Doctor
 from telemed.branches import service as branches
 from telemed.consultation import rules
@@ -24,7 +25,7 @@ from telemed.consultation.media_plane import MediaPlane
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
 from telemed.consultation.relations import subject_of
 from telemed.db import Glance
-from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
+from telemed.errors import Conflict, Forbidden, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id
 from telemed.prepared import ask
 from telemed.services import Services
@@ -81,13 +82,14 @@ def call_now(tx: Glance, case_id: UUID) -> CallNow:
 
 def join_call(services: Services, who: Principal, case_id: UUID) -> str:
     """Check on every event that `who` belongs to the call, and return the role in it. Raises Conflict after the end."""
-    with _in_call(services, case_id, lambda _now: who):
+    with services.refusals(), _in_call(services, case_id, lambda _now: who):
         return str(who.role)
 
 
 def speak(services: Services, session: str, case_id: UUID, listeners: Collection[str]) -> set[str]:
     """Check that the person of a session token belongs to the call, and return which of the other tokens may hear it right
-    now, all by the database at one moment. Raises as a decision does, Conflict after the end.
+    now, all by the database at one moment. Used inside `services.refusals`. Raises Conflict after the end, and Forbidden
+    before any look at the case for a role that is in no call.
     """
     people: dict[str, Principal] = {}
 
@@ -95,6 +97,8 @@ def speak(services: Services, session: str, case_id: UUID, listeners: Collection
         people.update(who_are(services, now, {session, *listeners}))
         if session not in people:
             raise SignInNeeded()
+        if not is_open_to(JOIN, people[session].role):
+            raise Forbidden()
         return people[session]
 
     with _in_call(services, case_id, speaker) as (now, call):

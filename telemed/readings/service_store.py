@@ -98,14 +98,13 @@ class NewRows:
 
     def store(self) -> None:
         """Write everything; in the caller's transaction, so all or nothing."""
-        connection = self._tx.connection()
         for statement, rows in (
             (_READINGS, self._reading_rows),
             (_TRANSMISSIONS, self._transmission_rows),
             (_QUARANTINED, self._quarantined_rows),
         ):
             if rows:
-                statement.run(connection, rows)
+                statement.run(self._tx, rows)
 
 
 def new_reading(record: Record, visit: Visit) -> NewReading:

@@ -91,6 +91,7 @@ class Live:
     ) -> Callable[[Callable[[str, Any], Any]], Callable[[str, Any], Any]]:
         """Register `handler(session, data)` for what one page says to others many times a second. It asks itself who the
         session is, together with who may hear it: `action` is checked there, by one look at the database instead of two.
+        A word does not keep its session alive; what a page says once a minute does.
         """
 
         def wrap(handler: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

@@ -294,6 +294,47 @@ def test_the_digits_come_also_when_statistics_were_asked_for_before_the_keys_wer
     assert page.evaluate("code.digits") == other.evaluate("code.digits")
 
 
+# The corner answers an offer in which voice and picture are one bundle, the attacker's, and the data another, the true
+# doctor's, whom the attacker only passes on.
+SPLIT_OFFER = """async () => {
+  const { fingerprints } = await import('/static/js/lib/call-code.js');
+  const open = () => new RTCPeerConnection({bundlePolicy: 'max-bundle'});
+  const corner = open(), attacker = open(), doctor = open();
+  const gathered = (one) => new Promise((done) => {
+    const look = () => one.iceGatheringState === 'complete' && done();
+    one.addEventListener('icegatheringstatechange', look);
+    look();
+  });
+  const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: true});
+  for (const one of [corner, attacker]) stream.getTracks().forEach((track) => one.addTrack(track, stream));
+  for (const one of [corner, doctor]) one.createDataChannel('photo', {negotiated: true, id: 1});
+  await attacker.setLocalDescription();
+  await doctor.setLocalDescription();
+  await Promise.all([attacker, doctor].map(gathered));
+  const offer = doctor.localDescription.sdp, own = offer.match(/a=mid:(.*)/)[1].trim();
+  const data = offer.slice(offer.indexOf('m=')).replace(/a=mid:.*/, 'a=mid:data');
+  await corner.setRemoteDescription({type: 'offer', sdp: attacker.localDescription.sdp + data});
+  await corner.setLocalDescription();
+  await gathered(corner);
+  const answer = corner.localDescription.sdp, at = answer.indexOf('m=application');
+  const head = answer.slice(0, answer.indexOf('m=')).replace(/a=group.*/, `a=group:BUNDLE ${own}`);
+  await attacker.setRemoteDescription({type: 'answer', sdp: answer.slice(0, at)});
+  await doctor.setRemoteDescription({type: 'answer', sdp: head + answer.slice(at).replace(/a=mid:.*/, `a=mid:${own}`)});
+  const up = () => [corner, attacker, doctor].every((one) => one.connectionState === 'connected');
+  for (let waited = 0; waited < 10000 && !up(); waited += 50) await new Promise((done) => setTimeout(done, 50));
+  const print = (one) => one.localDescription.sdp.match(/fingerprint:sha-256 (.*)/)[1].trim();
+  return {up: up(), seen: (await fingerprints(corner)).theirs, attacker: print(attacker), doctor: print(doctor)};
+}"""
+
+
+@pytest.mark.browser
+def test_who_takes_voice_and_picture_and_passes_on_the_data_is_in_the_digits(page: Page) -> None:
+    found = page.evaluate(SPLIT_OFFER)
+
+    assert found["up"]
+    assert found["seen"].split() == sorted([found["attacker"], found["doctor"]])
+
+
 @pytest.mark.browser
 def test_a_page_talks_with_a_peer_without_a_browser(page: Page, relay: Relay) -> None:
     enter(page, "call-2", polite=False)

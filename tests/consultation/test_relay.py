@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,9 +12,10 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 from flask_socketio.test_client import SocketIOTestClient
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from telemed.access.models import SignInSession
+from telemed.access import audit
+from telemed.access.models import AuditRow, SignInSession
 from telemed.bootstrap import Application
 from telemed.clock import iso
 from telemed.consultation import service
@@ -65,6 +68,11 @@ def open_page(application: Application, sign_in: SignIn) -> Open:
 
 def peer(case: UUID, role: str, page: str, *, joined: bool = True) -> dict[str, Any]:
     return {"call_id": str(case), "joined": joined, "role": role, "page": page}
+
+
+def audited(services: Services) -> int:
+    with services.db.read() as tx:
+        return tx.scalar(select(func.count()).select_from(AuditRow)) or 0
 
 
 def test_each_side_hears_that_the_other_is_there(open_page: Open, case: UUID) -> None:
@@ -136,6 +144,45 @@ def test_outsiders_hear_and_say_nothing(open_page: Open, case: UUID) -> None:
         ]
         assert {answer["error"] for answer in said} == {refused[person.role]}
     assert anna.socket.get_received() == []
+
+
+def test_a_role_that_is_in_no_call_learns_of_no_case_and_leaves_no_trace_of_each_word(
+    open_page: Open, case: UUID, services: Services
+) -> None:
+    fedor, before = open_page(cast.FEDOR), audited(services)
+
+    for asked in (case, UUID(int=7)):
+        assert fedor.say("call:signal", asked, round=0)["error"] == "forbidden"
+
+    assert audited(services) == before
+
+
+def test_a_strangers_refused_word_holds_up_nobody(
+    open_page: Open, case: UUID, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna, vera, boris = open_page(cast.ANNA), open_page(cast.VERA), open_page(cast.BORIS)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    before, writing, go_on, record = audited(services), threading.Event(), threading.Event(), audit.record
+
+    def slowly(*values: Any, **more: Any) -> None:
+        writing.set()
+        assert go_on.wait(20)
+        record(*values, **more)
+
+    monkeypatch.setattr(audit, "record", slowly)
+    with ThreadPoolExecutor() as threads:
+        refused = threads.submit(boris.say, "call:signal", case, round=0)
+        assert writing.wait(20)
+        heard = threads.submit(vera.say, "call:signal", case, round=0)
+        try:
+            assert heard.result(10)["ok"]
+        finally:
+            go_on.set()
+        assert refused.result(20)["error"] == "not_found"
+
+    assert len(anna.heard("call:signal")) == 1
+    assert audited(services) == before + 1
 
 
 def test_nothing_passes_after_the_end_and_both_are_told(

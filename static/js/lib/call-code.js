@@ -15,6 +15,7 @@ export function openCode({ isDoctor, tell, onChange }) {
 
   /** Begin once DTLS is up; `fingerprints` {mine, theirs} are those in use. */
   async function begin(fingerprints) {
+    if (prints && prints.theirs !== fingerprints.theirs) return go("broken"); // somebody else joined the connection
     if (prints) return resend();
     prints = fingerprints;
     commit = await digest(nonce);
@@ -59,15 +60,25 @@ export function openCode({ isDoctor, tell, onChange }) {
   return { begin, take, resend, get state() { return state; } };
 }
 
-/** Return {mine, theirs}: the fingerprints of the certificates that DTLS really uses, or null where the browser tells none. */
+/**
+ * Return {mine, theirs}: the fingerprints of the certificates that DTLS really uses, or null where the browser tells none.
+ * Whoever offers may keep voice and picture apart from the data, each with a key exchange of its own: `theirs` names the
+ * certificates of all of them, so that the digits differ when somebody took one for himself.
+ */
 export async function fingerprints(connection) {
   const stats = await connection.getStats();
   const transport = [...stats.values()].find(({ type }) => type === "transport");
   const of = (id) => stats.get(id)?.fingerprint ?? null;
   // Chromium's statistics keep the certificates of the first look for good: one before the key exchange ended hides theirs.
-  const [certificate] = connection.sctp?.transport.getRemoteCertificates?.() ?? [];
-  const found = { mine: of(transport?.localCertificateId), theirs: certificate ? await printOf(certificate) : of(transport?.remoteCertificateId) };
-  return found.mine && found.theirs ? found : null;
+  const certificates = transportsOf(connection).map((one) => one.getRemoteCertificates?.()[0]).filter(Boolean);
+  const theirs = [...new Set(await Promise.all(certificates.map(printOf)))].sort().join(" ") || of(transport?.remoteCertificateId);
+  const mine = of(transport?.localCertificateId);
+  return mine && theirs ? { mine, theirs } : null;
+}
+
+function transportsOf(connection) {
+  const ends = connection.getTransceivers().flatMap(({ sender, receiver }) => [sender.transport, receiver.transport]);
+  return [...new Set([connection.sctp?.transport, ...ends])].filter(Boolean);
 }
 
 const printOf = async (certificate) => (await digest(certificate)).toUpperCase().match(/../g).join(":");
