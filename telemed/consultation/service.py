@@ -62,6 +62,11 @@ class CaseView:
     start_line: str | None
     phone_asked_at: datetime | None
 
+    @property
+    def cannot_wait(self) -> bool:
+        """Whether the corner called at once, before everything was asked and measured."""
+        return self.despite == "cannot_wait"
+
 
 def queue_case(services: Services, tx: Session, visit_id: UUID, level: str | None = None) -> UUID | None:
     """Put a visit's case into the queue once; return the case. Called by jobs, inside their transaction."""
@@ -115,7 +120,10 @@ def queue(services: Services, who: Principal) -> list[CaseView]:
         views = [_case_view(services, tx, who, case, branch) for case, branch in rows]
     return sorted(
         views,
-        key=lambda view: (not view.is_mine, not view.is_handed_to_me, *rules.queue_key(view.level, view.queued_at)),
+        key=lambda view: (
+            not view.is_mine, not view.is_handed_to_me, not (view.cannot_wait or rules.needs_the_doctor_now(view.level)),
+            *rules.queue_key(view.level, view.queued_at),
+        ),
     )
 
 

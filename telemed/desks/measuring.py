@@ -17,7 +17,8 @@ RENEW_S, RENEW_WAITING_S = 20, 5  # the second while a reading is awaited
 @dataclass(frozen=True)
 class Measuring:
     """What the page says. `situation` None is the normal way; `sentences`, `deed` and `remarks` are codes; `despite` is
-    why the doctor is called while answers are missing; `renew_s` is when the page looks again by itself.
+    why the doctor is called while answers are missing; `renew_s` is when the page looks again by itself; `cuff` is the
+    code of what to do with the cuff now.
     """
 
     situation: str | None
@@ -27,6 +28,7 @@ class Measuring:
     remarks: list[str]
     meter: MeterView | None
     renew_s: int
+    cuff: str | None = None
 
 
 def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
@@ -39,13 +41,21 @@ def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
     put_aside_at = service_quarantine.newest_put_aside(services(), who(), branch.id)
     facts = _facts(visit, branch, meter, kind, is_urgent, put_aside_at)
     situation = rules.situation(facts)
-    old_memory = put_aside_at is not None and put_aside_at >= visit.opened_at and situation != "put_aside"
+    old_memory = put_aside_at is not None and put_aside_at >= visit.opened_at and situation is None
     told = [remark for one in branch.meters for remark in one.remarks]
     return Measuring(
         situation, _sentences(situation, facts), rules.DEEDS[situation] if situation else None,
         "cannot_wait" if situation == "urgent" else "meter_silent", rules.remarks(told, old_memory=old_memory), meter,
-        _renew_s(facts),
+        _renew_s(facts), _cuff(visit),
     )  # fmt: skip
+
+
+def _cuff(visit: VisitView) -> str | None:
+    """Return whether the cuff stays where it was measured last, or goes on the arm that is next."""
+    if visit.next is None or visit.next.arm is None:
+        return None
+    last = next((step.arm for step in reversed(visit.steps) if step.arm and step.state == "done"), None)
+    return f"cuff_{'stays' if visit.next.arm == last else 'put'}_{visit.next.arm}"
 
 
 def _facts(

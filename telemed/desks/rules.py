@@ -31,6 +31,7 @@ DEEDS = {
     "control_solution": "measure",
     "ketone_strip": "measure",
     "again": "measure",
+    "pairing": "measure",
     "undecodable": "type_in",
     "put_aside": "measure",
     "vanished": "measure",
@@ -99,9 +100,13 @@ def _reading(facts: Facts) -> str | None:
 
 
 def _waiting(facts: Facts) -> str | None:
-    """Return what went wrong since the patient was asked: a packet came and was of no use, or none came in time."""
+    """Return what is the matter since the patient was asked: the meter is being paired, a packet came and was of no use,
+    or none came in time.
+    """
     if facts.step_state != "asked" or facts.asked_s is None:
         return None
+    if facts.enrolment in ("looking", "found"):
+        return "pairing"
     if facts.undecodable_since:
         return "undecodable"
     if facts.put_aside_since:

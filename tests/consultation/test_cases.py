@@ -16,7 +16,7 @@ from telemed.booking.models import Booking
 from telemed.checkup import service as checkup
 from telemed.checkup.models import Visit
 from telemed.consultation import rules, service, service_call
-from telemed.consultation.models import ChatMessage, Consultation
+from telemed.consultation.models import CaseGap, ChatMessage, Consultation
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound, TelemedError
 from telemed.ids import new_id
 from telemed.readings import service as readings
@@ -87,6 +87,19 @@ def test_handing_over_a_visit_queues_it_with_its_level(
     jobs()
 
     assert [view.level for view in service.queue(services, cast.VERA.who)] == ["AMBER"]
+
+
+def test_a_case_that_was_called_at_once_comes_before_those_that_can_wait_and_is_known_as_one(
+    services: Services, hands: Hands, queue_up: Callable[..., UUID]
+) -> None:
+    can_wait = queue_up(cast.MARIA, "AMBER")
+    hurries = queue_up(cast.IVAN, "YELLOW")
+    with services.db.write() as tx:
+        visit_id = tx.get_one(Consultation, hurries).visit_id
+        tx.add(CaseGap(visit_id=visit_id, missing="", despite="cannot_wait", noted_by=cast.ANNA.id, at=hands.clock()))
+
+    found = [(view.id, view.cannot_wait) for view in service.queue(services, cast.VERA.who)]
+    assert found == [(hurries, True), (can_wait, False)]
 
 
 def test_a_red_case_does_not_wait_for_the_clerk(services: Services, hands: Hands, jobs: Callable[[], int]) -> None:

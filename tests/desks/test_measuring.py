@@ -14,6 +14,8 @@ from flask.testing import FlaskClient
 from telemed.bootstrap import Application
 from telemed.branches.models import Gateway, GatewayOrder, Meter
 from telemed.checkup import service
+from telemed.checkup.models import SeriesStep
+from telemed.ids import new_id
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
@@ -146,6 +148,51 @@ def test_a_lost_pairing_is_mended_from_the_visit_and_the_clerk_stays_there(
     assert answer.location == f"/counter/visits/{visit}"
     assert orders(services)[-1] == "enrol_meter"
     assert situation(page(anna, visit)) is None, "the gateway looks for the meter"
+
+
+def test_while_the_pc_looks_for_a_meter_the_page_says_so_and_blames_nobody(
+    anna: FlaskClient, services: Services, visit: UUID, clock: Clock
+) -> None:
+    service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
+    clock.forward(minutes=2)
+    branch_pc(services, last_seen_at=clock())
+    meter(services, enrolment="failed", enrolment_code="bond_lost", last_seen_at=clock())
+    anna.post(f"/branch/meters/{GLUCOSE}/pair", data={"visit": str(visit)})
+    text = page(anna, visit)
+
+    assert situation(text) == "pairing"
+    assert "up to a minute" in text
+
+
+@pytest.mark.parametrize(
+    ("done", "expected"), [((), "put_left"), (("left",), "put_right"), (("left", "right"), "stays_right")]
+)
+def test_the_cuff_is_moved_or_stays_and_is_never_said_to_be_where_it_is_not(
+    anna: FlaskClient, services: Services, visit: UUID, done: tuple[str, ...], expected: str
+) -> None:
+    """Known by where the last pressure was taken: on a first visit one on each arm, then the higher one."""
+    service.skip_step(services, cast.ANNA.who, visit, "glucose")
+    with services.db.write() as tx:
+        steps = tx.query(SeriesStep).filter_by(visit_id=visit, kind="blood_pressure").order_by(SeriesStep.ordinal).all()
+        for step, arm in zip(steps, done, strict=False):
+            step.arm, step.reading_id, step.state = arm, new_id(), "done"
+        steps[len(done)].arm = {"put_left": "left"}.get(expected, "right")
+
+    words = {"put_left": "Put the cuff on the LEFT arm", "put_right": "Put the cuff on the RIGHT arm",
+             "stays_right": "The cuff stays on the right arm"}  # fmt: skip
+    assert [name for name, text in words.items() if text in page(anna, visit)] == [expected]
+
+
+def test_a_fault_stands_above_the_list_and_no_other_advice_covers_it(
+    anna: FlaskClient, services: Services, visit: UUID
+) -> None:
+    assert 'class="next-step"' in page(anna, visit)
+    meter(services, enrolment="failed", enrolment_code="bond_lost")
+    text = page(anna, visit)
+
+    assert text.index("data-situation") < text.index('class="task-list"')
+    assert 'class="next-step"' not in text
+    assert "call the doctor" in text
 
 
 def test_the_digits_of_a_meter_are_typed_in_the_visit(anna: FlaskClient, services: Services, visit: UUID) -> None:

@@ -17,7 +17,7 @@ async function refresh() {
 }
 
 function reds() {
-  return new Set([...document.querySelectorAll('[data-queue] [data-level="RED"] form')].map((form) => form.action));
+  return new Set([...document.querySelectorAll('[data-queue] :is([data-level="RED"], [data-alarm]:not([data-stored])) form')].map((form) => form.action));
 }
 
 line.watch(list.dataset.room);
