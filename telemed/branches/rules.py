@@ -10,7 +10,7 @@ JOIN_CODE_LIFE = timedelta(hours=24)
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0, 1, which are misread
 CODE_LENGTH = 12
 SILENT_AFTER = timedelta(seconds=90)
-OUTAGE_SHOWN = timedelta(days=1)
+TROUBLE_SHOWN = timedelta(days=1)
 # Of tests/contract/gateway-status.json; any other is shown as offline.
 OUTAGE_REASONS = ("offline", "server_error", "line_not_trusted", "line_hijacked")
 # What a heartbeat can report; a word of a newer gateway is shown as the plainest trouble.
@@ -54,9 +54,9 @@ def outage_reason(code: str) -> str:
     return code if code in OUTAGE_REASONS else "offline"
 
 
-def is_worth_showing(outage_until: datetime, now: datetime) -> bool:
-    """Tell whether an outage is recent enough to matter to the clerk."""
-    return now - outage_until < OUTAGE_SHOWN
+def is_worth_showing(at: datetime, now: datetime) -> bool:
+    """Tell whether the end of an outage, or a packet that nobody could read, is recent enough to matter to the clerk."""
+    return now - at < TROUBLE_SHOWN
 
 
 def next_poll_s(*, visit_is_open: bool, branch_is_open: bool, demo: bool) -> float:

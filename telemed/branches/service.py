@@ -180,17 +180,21 @@ def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> B
             gateway_id=gateway.id if gateway else None, gateway_seen_at=gateway.last_seen_at if gateway else None,
             queue=gateway.queue if gateway else 0, radio=gateway.radio if gateway else "system",
             meters=[_meter_view(meter, morning.day_of(branch.zone, now)) for meter in meters],
-            undecodable=gateway.undecodable if gateway else 0,
+            undecodable=gateway.undecodable if gateway and _is_news(gateway.undecodable_at, now) else 0,
             undecodable_at=gateway.undecodable_at if gateway else None,
             oldest_unsent_at=gateway.oldest_unsent_at if gateway else None,
             outage=_outage_view(gateway, now) if gateway else None,
         )  # fmt: skip
 
 
+def _is_news(at: datetime | None, now: datetime) -> bool:
+    return at is not None and rules.is_worth_showing(at, now)
+
+
 def _outage_view(gateway: Gateway, now: datetime) -> OutageView | None:
     if gateway.outage_code is None or gateway.outage_since is None or gateway.outage_until is None:
         return None
-    if not rules.is_worth_showing(gateway.outage_until, now):
+    if not _is_news(gateway.outage_until, now):
         return None
     return OutageView(rules.outage_reason(gateway.outage_code), gateway.outage_since, gateway.outage_until)
 

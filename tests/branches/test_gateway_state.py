@@ -41,6 +41,14 @@ def test_the_branch_sees_how_many_packets_nobody_could_read_and_when_the_last_ca
     assert (view(services).undecodable, view(services).undecodable_at) == (2, datetime.fromisoformat(last))
 
 
+def test_an_unreadable_packet_is_spoken_of_for_a_day(pc: BranchPc, services: Services, clock: Any) -> None:
+    pc.beat(1, journal={"undecodable": 2, "undecodable_at": at(services, 3), "stored": 9})
+    assert view(services).undecodable == 2
+
+    clock.forward(hours=25)
+    assert view(services).undecodable == 0
+
+
 def test_the_branch_page_says_since_when_items_wait_and_what_cut_the_line(
     pc: BranchPc, services: Services, sign_in: SignIn
 ) -> None:  # fmt: skip

@@ -173,6 +173,21 @@ def test_a_case_given_back_keeps_its_place(services: Services, case: UUID, clock
     assert state(services, case) == "taken"
 
 
+def test_a_case_that_is_over_is_read_and_offers_nothing_more(
+    services: Services, case: UUID, sign_in: SignIn
+) -> None:
+    vera = sign_in(cast.VERA)
+    ways = ("End the consultation", "Hand over to another doctor", "data-note-template", "data-call=")
+    assert [way for way in ways if way not in vera.get(f"/doctor/cases/{case}").text] == []
+    service.save_note(services, cast.VERA.who, case, NOTE, 0)
+    service.end(services, cast.VERA.who, case, "treated")
+
+    page = vera.get(f"/doctor/cases/{case}").text
+    assert "This consultation is over." in page
+    assert [way for way in ways if way in page] == []
+    assert page.count("readonly") == 4
+
+
 @pytest.mark.parametrize("to", sorted(rules.STEPS))
 def test_an_ended_case_goes_nowhere(to: str) -> None:
     assert rules.may_go("taken", "ended")
