@@ -19,7 +19,7 @@ label();
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (event.key === "Escape") return event.target.blur?.();
+  if (event.key === "Escape") return leave(event.target);
   if (event.target.closest("input, textarea, select, [contenteditable]")) return;
   if (event.key === "?" || (event.key === "," && event.shiftKey)) return show();
   if (isOn && press(event.key.toLowerCase())) event.preventDefault();
@@ -45,6 +45,12 @@ function show() {
   map.hidden = !map.hidden;
   opener.setAttribute("aria-expanded", String(!map.hidden));
   if (!map.hidden) map.scrollIntoView({ block: "nearest" });
+}
+
+/** Out of the map first, which lies beside what is being written; then out of the field. */
+function leave(field) {
+  if (!map.hidden) return show();
+  field.blur?.();
 }
 
 function label() {

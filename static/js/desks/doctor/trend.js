@@ -22,7 +22,7 @@ function draw(points) {
     width: box.clientWidth, height: HEIGHT,
     scales: { mmhg: { range: pressures }, mmol: { range: [0, 25] } },
     series: [
-      { value: (_chart, at) => (at === null ? "–" : new Date(at * 1000).toLocaleString(document.documentElement.lang)) },
+      { label: word("time"), value: (_chart, at) => (at === null ? "–" : inBranch(at, { dateStyle: "short", timeStyle: "short" })) },
       line(word("systolic"), "mmhg", colour("--deed"), word("mmhg")),
       line(word("diastolic"), "mmhg", colour("--deed"), word("mmhg"), [6, 4]),
       line(word("glucose"), "mmol", colour("--warn"), word("mmol")),
@@ -50,7 +50,12 @@ function draw(points) {
 function days(_chart, moments) {
   const isShort = moments.at(-1) - moments[0] < 2 * 86400;
   const style = isShort ? { hour: "2-digit", minute: "2-digit" } : { day: "2-digit", month: "2-digit" };
-  return moments.map((at) => new Date(at * 1000).toLocaleString(document.documentElement.lang, style));
+  return moments.map((at) => inBranch(at, style));
+}
+
+/** The branch's clock, as in the list beside the chart, wherever the doctor sits. */
+function inBranch(at, style) {
+  return new Date(at * 1000).toLocaleString(document.documentElement.lang, { ...style, timeZone: box.dataset.zone, hourCycle: "h23" });
 }
 
 // The usual range stays the same from patient to patient, so that a doctor reads height at a glance.
