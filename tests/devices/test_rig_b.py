@@ -230,9 +230,11 @@ class KilledCorner:
                     await processes.kill(process)
 
     async def _until_kept(self, meter: Peripheral, confirmed: int) -> None:
-        """Wait until so many more packets went out and the newest reached the disk: until the kill nothing else runs."""
-        target = meter.sent + confirmed
-        while meter.sent < target or not is_on_disk(self.folder, meter.newest):
+        """Wait until so many more packets went out, and the newest of a meter that deletes what was confirmed reached the
+        disk: until the kill nothing else runs.
+        """
+        target, deletes = meter.sent + confirmed, meter is self.corner.rig.pressure
+        while meter.sent < target or (deletes and not is_on_disk(self.folder, meter.newest)):
             await asyncio.sleep(0.001)
 
 
