@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ from telemed.crypto.index import BlindIndex
 from telemed.crypto.keys import KeyRing
 from telemed.crypto.signing import Signer
 from telemed.crypto.vault import Vault
-from telemed.db import Database, Glance, Reads
+from telemed.db import Database, Reads
 from telemed.errors import Forbidden, NotFound, SignInNeeded, TelemedError
 from telemed.settings import Settings
 
@@ -59,25 +59,11 @@ class Services:
             yield tx
 
     @contextmanager
-    def look(
-        self, who: Principal, action: str, subject: Subject | Callable[[Session], Subject] = NOTHING
-    ) -> Iterator[Session]:
-        """Yield a read transaction if `who` may do `action`. For facts that are not protected: no audit row. `subject` may
-        be found in that same transaction.
-        """
+    def look(self, who: Principal, action: str, subject: Subject = NOTHING) -> Iterator[Session]:
+        """Yield a read transaction if `who` may do `action`. For facts that are not protected: no audit row."""
         with self.refusals(), self.db.read() as tx:
-            self._check(tx, who, action, subject(tx) if callable(subject) else subject)
+            self.check(tx, who, action, subject)
             yield tx
-
-    @contextmanager
-    def glance(self, action: str, find: Callable[[Glance], tuple[Principal, Subject]]) -> Iterator[Glance]:
-        """Do as `look` does where every millisecond counts, with nothing but prepared statements: `find` tells who acts,
-        and on what, by the same moment of the database. Used inside `refusals`.
-        """
-        with self.db.glance() as now:
-            who, subject = find(now)
-            self._check(now, who, action, subject)
-            yield now
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
@@ -90,7 +76,7 @@ class Services:
 
     def allow(self, tx: Session, who: Principal, action: str, subject: Subject = NOTHING) -> None:
         """Decide and audit one more action inside a running `act`; raises as `act` does."""
-        self._check(tx, who, action, subject)
+        self.check(tx, who, action, subject)
         audit.record(tx, self.clock(), who, action, subject, allowed=True, reason="allowed")
 
     def may(self, tx: Reads, who: Principal, action: str, subject: Subject = NOTHING) -> bool:
@@ -111,7 +97,8 @@ class Services:
         """Make relations known to decisions. Called by bootstrap only."""
         self.relations.update({relation.name: relation for relation in relations})
 
-    def _check(self, tx: Reads, who: Principal, action: str, subject: Subject) -> None:
+    def check(self, tx: Reads, who: Principal, action: str, subject: Subject) -> None:
+        """Raise Refused unless `who` may do `action`. Used inside `refusals`, where `look` would cost too much."""
         decision = self._decide(tx, who, action, subject)
         if not decision.allowed:
             raise Refused(who, decision, action, subject)

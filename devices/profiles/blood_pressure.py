@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.profiles import date_time, medfloat
 from devices.profiles.medfloat import VALUES
-from devices.profiles.payload import unpack
+from devices.profiles.payload import Fields, filled, unpack
 from devices.profiles.quirks import STANDARD, Quirk
 
 MMHG_PER_KPA = Decimal("7.50062")
@@ -34,7 +34,6 @@ FEATURE = Struct("<H")
 # it; the collector says so when one does, and leaves it alone.
 ENHANCED = ("2b34", "2b35", "2b36")
 Status = dict[str, bool | str]
-Fields = tuple[Any, ...]
 NEVER = (None, None)
 CUFF_FIELDS = ("timestamp", "timestamp_fields", "pulse_rate", "user_id", "status_raw", "status")
 
@@ -78,7 +77,7 @@ def decode_measurement(raw: bytes, quirk: Quirk) -> dict[str, Any]:
     """Read 2A35."""
     flags = raw[0] & FLAGS if raw else 0
     layout = LAYOUTS[flags]
-    if quirk is STANDARD and len(raw) == layout.size and flags >= OPTIONAL:
+    if flags & OPTIONAL == OPTIONAL and quirk is STANDARD and len(raw) == layout.size:
         _flags, one, two, three, day, clock, second, pulse, user, status = layout.unpack(raw)
     else:
         flags, (_flags, one, two, three, day, clock, second, pulse, user, status) = _fields(raw, flags, quirk)
@@ -127,12 +126,7 @@ def _fields(raw: bytes, flags: int, quirk: Quirk) -> tuple[int, Fields]:
 
 
 def _filled(fields: Fields, flags: int) -> Fields:
-    """Return the fields with None for each optional one that the flags do not promise."""
-    at, filled = 4, list(fields[:4])
-    for flag, count in ((TIME_STAMP, 3), (PULSE, 1), (USER_ID, 1), (STATUS, 1)):
-        filled += fields[at : at + count] if flags & flag else [None] * count
-        at += count if flags & flag else 0
-    return tuple(filled)
+    return filled(fields, flags, 4, ((TIME_STAMP, 3), (PULSE, 1), (USER_ID, 1), (STATUS, 1)))
 
 
 def _swap(fields: Fields) -> Fields:

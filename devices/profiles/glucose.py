@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.profiles import date_time, medfloat
 from devices.profiles.medfloat import VALUES, Table
-from devices.profiles.payload import Payload, unpack
+from devices.profiles.payload import Fields, Payload, filled, unpack
 from devices.profiles.quirks import Quirk
 
 MG_DL_PER_MMOL_L = Decimal("18.0156")  # molar mass of glucose 180.156 g/mol
@@ -77,7 +77,6 @@ MEDICATIONS = {
     5: "pre-mixed insulin",
 }
 RESERVED = "reserved"
-Fields = tuple[Any, ...]
 Concentration = tuple[medfloat.Value, Decimal | None, Decimal | None]
 
 
@@ -131,12 +130,7 @@ def decode_measurement(raw: bytes, quirk: Quirk) -> dict[str, Any]:
 
 
 def _filled(fields: Fields, flags: int) -> Fields:
-    """Return the fields with None for each optional one that the flags do not promise."""
-    at, filled = 5, list(fields[:5])
-    for flag, count in ((OFFSET, 1), (CONCENTRATION, 2), (STATUS, 1)):
-        filled += fields[at : at + count] if flags & flag else [None] * count
-        at += count if flags & flag else 0
-    return tuple(filled)
+    return filled(fields, flags, 5, ((OFFSET, 1), (CONCENTRATION, 2), (STATUS, 1)))
 
 
 def _of_kg(raw: int) -> Concentration:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
+from typing import Any
 
 from devices.errors import DecodeError
 from devices.profiles import medfloat
+
+Fields = tuple[Any, ...]
 
 
 def unpack(layout: Struct, raw: bytes, is_trailing_allowed: bool = False) -> tuple[int, ...]:
@@ -17,6 +21,17 @@ def unpack(layout: Struct, raw: bytes, is_trailing_allowed: bool = False) -> tup
     if not is_trailing_allowed:
         raise DecodeError("trailing", f"{len(raw) - layout.size} bytes after the last field")
     return layout.unpack_from(raw)
+
+
+def filled(fields: Fields, flags: int, fixed: int, optional: Sequence[tuple[int, int]]) -> Fields:
+    """Return the fields with None for each optional one that the flags do not promise. `optional` are flag and number of
+    fields, in the packet's order, after the `fixed` ones.
+    """
+    at, found = fixed, list(fields[:fixed])
+    for flag, count in optional:
+        found += fields[at : at + count] if flags & flag else [None] * count
+        at += count if flags & flag else 0
+    return tuple(found)
 
 
 class Payload:

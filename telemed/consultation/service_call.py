@@ -120,14 +120,9 @@ def may_hear(services: Services, case_id: UUID, listeners: Collection[str]) -> s
 def _in_call(
     services: Services, case_id: UUID, find: Callable[[Glance], Principal]
 ) -> Iterator[tuple[Glance, CallNow]]:
-    found: list[tuple[Principal, CallNow]] = []
-
-    def who_and_what(now: Glance) -> tuple[Principal, Subject]:
-        found.append((find(now), call_now(now, case_id)))
-        return found[0][0], found[0][1].subject
-
-    with services.glance(JOIN, who_and_what) as now:
-        ((who, call),) = found
+    with services.db.glance() as now:
+        who, call = find(now), call_now(now, case_id)
+        services.check(now, who, JOIN, call.subject)
         if not call.is_on:
             raise Conflict("no_call_now")
         if not call.is_for(who):
