@@ -212,6 +212,10 @@ class Peripheral:
             CharacteristicValue(read=lambda connection: date_time(self.model.clock.now()), write=write),
         )
 
+    async def pause(self) -> None:
+        """Let the time between two packets pass."""
+        await asyncio.sleep(self.pace_s)
+
     async def take(self, values: Mapping[str, float] | None, fault: str | None) -> dict[str, float]:
         """Measure, and show yourself to the gateway. Raises ValuesRefused."""
         shown = self.model.take(values, fault)
@@ -325,7 +329,7 @@ class PressureMeter(Peripheral):
             await self.hang_up()
 
     async def _indicate(self, packet: bytes, connection: Connection) -> None:
-        await asyncio.sleep(self.pace_s)
+        await self.pause()
         if not self.device.gatt_server.read_cccd(connection, self._measurement)[0] & 2:
             raise ConnectionError("nobody listens any more")
         await self.device.indicate_subscriber(connection, self._measurement, packet)
@@ -394,7 +398,7 @@ class GlucoseMeter(Peripheral):
     async def _send(self, characteristic: str, value: bytes) -> None:
         if characteristic == MEASUREMENT:
             self.sent, self.newest = self.sent + 1, value
-        await asyncio.sleep(self.pace_s)
+        await self.pause()
         await self.confirmed(partial(self._pass_on, characteristic, value))
 
     async def _pass_on(self, characteristic: str, value: bytes, connection: Connection) -> None:

@@ -203,10 +203,13 @@ def is_on_disk(folder: Path, packet: bytes) -> bool:
 
 @dataclass
 class KilledCorner:
-    """A corner whose gateway is a process of its own, killed in the middle of what a meter sends."""
+    """A corner whose gateway is a process of its own, killed in the middle of what a meter sends. The meters wait while
+    `may_send` is unset.
+    """
 
     corner: LinuxCorner
     folder: Path
+    may_send: asyncio.Event
 
     async def drain(self, meter: Peripheral, last: dict[str, float], kills: Sequence[int], until: int) -> None:
         """Let the meter take a last measurement and send, kill the gateway after so many more confirmed packets each
@@ -220,8 +223,12 @@ class KilledCorner:
             await meter.take(last, None)
             for confirmed in kills:
                 await self._until_kept(meter, confirmed)
+                # Until BlueZ knows of the death it confirms for nobody, and no gateway can know of what it confirms.
+                self.may_send.clear()
                 gateway.send_signal(signal.SIGKILL)
                 await gateway.wait()
+                await _until(lambda: meter.connection is None)
+                self.may_send.set()
                 gateway = await processes.start("run", **settings)
             await self.corner.until_records(until)
         finally:
@@ -234,8 +241,12 @@ class KilledCorner:
         disk: until the kill nothing else runs.
         """
         target, deletes = meter.sent + confirmed, meter is self.corner.rig.pressure
-        while meter.sent < target or (deletes and not is_on_disk(self.folder, meter.newest)):
-            await asyncio.sleep(0.001)
+        await _until(lambda: meter.sent >= target and (not deletes or is_on_disk(self.folder, meter.newest)))
+
+
+async def _until(is_true: Callable[[], bool]) -> None:
+    while not is_true():
+        await asyncio.sleep(0.001)
 
 
 def killed(folder: Path, patch: pytest.MonkeyPatch, story: Callable[[KilledCorner], Awaitable[None]]) -> None:
@@ -244,9 +255,16 @@ def killed(folder: Path, patch: pytest.MonkeyPatch, story: Callable[[KilledCorne
         identity.save(folder / "gateway", corner.server.identity())
         for order, name in zip(corner.server.orders, ("SIM-BP", "SIM-GL"), strict=False):
             order["name"] = name
+        may_send = asyncio.Event()
+        may_send.set()
+
+        async def pause() -> None:
+            await asyncio.sleep(0.1)  # as slow as a real one, so that the kill falls between two packets
+            await may_send.wait()
+
         for meter in corner.rig.meters.values():
-            meter.pace_s = 0.1  # as slow as a real one, so that the kill falls between two packets
-        await story(KilledCorner(corner, folder))
+            patch.setattr(meter, "pause", pause)
+        await story(KilledCorner(corner, folder, may_send))
 
     on_linux(folder, patch, with_processes, KILLS_WITHIN_S)
 
