@@ -154,7 +154,7 @@ def install_browser_parts(root: Path, venv: Path, with_tests: bool, steps: Steps
 
 
 def provide_test_programs(venv: Path, steps: Steps, stamp: Stamp) -> None:
-    """Find or install Chromium, redis-server and coturn. What cannot be had is said; tests that need it say it again."""
+    """Find or install Chromium and the rest. What cannot be had is said; tests that need it say it again."""
     if system_parts.known_chromium(venv) is None and (path := system_parts.provide_chromium(venv, steps)):
         print(f"  Chromium: {path}")
     if not stamp.says("redis", "looked for"):
@@ -163,6 +163,9 @@ def provide_test_programs(venv: Path, steps: Steps, stamp: Stamp) -> None:
     if not stamp.says("coturn", "looked for"):
         print(f"  coturn: {system_parts.provide_coturn(steps)}")
         stamp.note("coturn", "looked for")
+    if not stamp.says("firefox", "looked for"):
+        print(f"  Firefox: {system_parts.provide_firefox(steps)}")
+        stamp.note("firefox", "looked for")
     if not stamp.says("dbus-daemon", "looked for"):
         print(f"  dbus-daemon: {system_parts.provide_dbus(steps)}")
         stamp.note("dbus-daemon", "looked for")

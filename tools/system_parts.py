@@ -1,4 +1,6 @@
-"""Finds, or as root installs, what the tests need beside Python packages: Chromium, redis-server, coturn, dbus-daemon."""
+"""Finds, or as root installs, what the tests need beside Python packages: Chromium, Firefox, redis-server, coturn,
+dbus-daemon.
+"""
 
 from __future__ import annotations
 
@@ -117,6 +119,16 @@ def provide_coturn(steps: Steps) -> str:
     if not shutil.which("turnserver"):
         apt_install(["coturn"], steps)
     return shutil.which("turnserver") or "not found; the tests that need it are counted as skipped"
+
+
+def provide_firefox(steps: Steps) -> str:
+    """Install Firefox where that is possible: doctors use it too. Returns the words for the report; tests count what they
+    skip.
+    """
+    names = ("firefox-esr", "firefox")
+    if not any(map(shutil.which, names)):
+        apt_install(["firefox-esr"], steps)
+    return next(filter(None, map(shutil.which, names)), "not found; the test that needs it is counted as skipped")
 
 
 def provide_redis(steps: Steps) -> str:

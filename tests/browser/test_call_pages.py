@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_story import begin_the_visit, say_yes_to_each_consent, take_the_case
+from tests.firefox import Firefox, NoFirefox, firefox
 from tests.village import until
 
 pytestmark = pytest.mark.browser
@@ -119,6 +121,43 @@ def test_both_see_the_same_code_and_other_digits_end_the_video(talk: Talk) -> No
     for side in talk.sides:
         expect(side.locator("[data-call][data-step=telephone]")).to_be_attached(timeout=10_000)
         expect(side.locator("[data-call-number] a[href^='tel:']")).to_be_visible()
+
+
+@pytest.fixture
+def without_doctor(talk: Talk) -> Iterator[str]:
+    """The address of the case, whose doctor has left the talk and comes back after the test."""
+    case = talk.doctor.url
+    talk.doctor.goto("/doctor")
+    yield case
+    talk.doctor.goto(case)
+
+
+@pytest.fixture
+def fox(tmp_path: Path) -> Iterator[Firefox]:
+    try:
+        with firefox(tmp_path) as browser:
+            yield browser
+    except NoFirefox as missing:
+        pytest.skip(str(missing))
+
+
+def test_a_doctor_with_firefox_sees_the_corner_and_compares_the_same_digits(
+    talk: Talk, demo: str, without_doctor: str, fox: Firefox
+) -> None:
+    fox.goto(f"{demo}/sign-in")
+    fox.click("form:has(input[value='demo.doctor']) button")
+    fox.until("!location.pathname.startsWith('/sign-in')")
+    fox.goto(without_doctor)
+    fox.click("[data-call-start]")
+    fox.until("!!document.querySelector('[data-call][data-phase=talking][data-hear=picture]')")
+    is_heard(talk.clerk, "picture")
+    digits = fox.until("document.querySelector('[data-code-digits]').innerText.trim()")
+    expect(talk.clerk.locator("[data-code-digits]")).to_have_text(digits)
+
+    fox.click("[data-photo-ask]")
+    talk.clerk.locator("[data-photo-take]").click()
+    talk.clerk.locator("[data-photo-send]").click()
+    fox.until("document.querySelector('[data-photo-list] img')?.naturalWidth > 100")
 
 
 def test_the_talk_goes_down_the_ladder_and_up_again_in_one_encounter(talk: Talk) -> None:

@@ -4,6 +4,7 @@
 
 const INFO = new TextEncoder().encode("telemed call code 1");
 const NONCE_BYTES = 16, CODE_DIGITS = 5;
+const OWN_PRINT = /^a=fingerprint:sha-256 (\S+)/m;
 
 /**
  * One exchange on one connection. `tell(message)` carries {commit} or {nonce}; `onChange({state, digits, theirs})` tells
@@ -66,13 +67,11 @@ export function openCode({ isDoctor, tell, onChange }) {
  * certificates of all of them, so that the digits differ when somebody took one for himself.
  */
 export async function fingerprints(connection) {
-  const stats = await connection.getStats();
-  const transport = [...stats.values()].find(({ type }) => type === "transport");
-  const of = (id) => stats.get(id)?.fingerprint ?? null;
-  // Chromium's statistics keep the certificates of the first look for good: one before the key exchange ended hides theirs.
+  // Not from statistics: Chromium's keep the certificates of their first look for good, Firefox's have none. What this side
+  // offers is its own word; what the far side offered is only a promise, so that is read from the key exchange.
+  const mine = connection.currentLocalDescription?.sdp.match(OWN_PRINT)?.[1].toUpperCase();
   const certificates = transportsOf(connection).map((one) => one.getRemoteCertificates?.()[0]).filter(Boolean);
-  const theirs = [...new Set(await Promise.all(certificates.map(printOf)))].sort().join(" ") || of(transport?.remoteCertificateId);
-  const mine = of(transport?.localCertificateId);
+  const theirs = [...new Set(await Promise.all(certificates.map(printOf)))].sort().join(" ");
   return mine && theirs ? { mine, theirs } : null;
 }
 
