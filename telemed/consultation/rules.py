@@ -9,7 +9,7 @@ A case that still waits when its patient goes home is *stored*: nobody sits at t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,15 +68,16 @@ def needs_the_doctor_now(level: str) -> bool:
 
 
 
-def missing(answers: Mapping[str, Any], usable_readings: int, level: str) -> tuple[str, ...]:
+def missing(answers: Mapping[str, Any], vitals: Collection[str], level: str) -> tuple[str, ...]:
     """Return what a case still lacks before a doctor should get it: complaint, vitals, medicines, allergies, question.
 
     A case that reaches a doctor empty costs both sides a second appointment. RED lacks nothing: it must not wait.
-    The complaint counts as given once every symptom has its yes or no.
+    The complaint counts as given once every symptom has its yes or no. Vitals are counted by kind: a second glucose
+    tells no more than the first, while a branch with nothing but a pressure meter has two, pressure and pulse.
     """
     if needs_the_doctor_now(level):
         return ()
     found = [] if answers else ["complaint"]
-    if usable_readings < VITALS_NEEDED:
+    if len(vitals) < VITALS_NEEDED:
         found.append("vitals")
     return (*found, *(name for name in ("medicines", "allergies", "question") if not str(answers.get(name, "")).strip()))

@@ -27,7 +27,7 @@ def _missing(services: Services, tx: Session, visit_id: UUID) -> tuple[str, ...]
     if visit is None:
         raise NotFound()
     answers = checkup.read_answers(services, tx, visit)
-    return rules.missing(answers, readings.usable_count(tx, visit_id), readings.triage_of(tx, visit_id))
+    return rules.missing(answers, readings.usable_vitals(services, tx, visit_id), readings.triage_of(tx, visit_id))
 
 
 def hand_to_doctors(services: Services, who: Principal, visit_id: UUID, despite: str | None = None) -> None:

@@ -14,7 +14,7 @@ from functools import reduce
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
@@ -113,10 +113,11 @@ def status_of_visit(services: Services, who: Principal, visit_id: UUID) -> list[
         return views
 
 
-def usable_count(tx: Session, visit_id: UUID) -> int:
-    """Return how many results of a visit count; no value."""
-    counted = select(func.count()).where(Reading.visit_id == visit_id, Reading.status == "usable")
-    return tx.scalar(counted) or 0
+def usable_vitals(services: Services, tx: Session, visit_id: UUID) -> frozenset[str]:
+    """Return which kinds of vital are known from results that count; no value."""
+    usable = [view for view in _newest_views(services, tx, visit_id) if view.status == "usable"]
+    kinds = frozenset(view.kind for view in usable)
+    return kinds | {"pulse"} if any(view.pulse is not None for view in usable) else kinds
 
 
 def _subject_of(services: Services, visit_id: UUID) -> Subject:

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
+from telemed.bootstrap import Application
 from telemed.checkup import service as checkup
 from telemed.consultation import rules, service, service_gate
 from telemed.errors import Conflict
@@ -16,6 +17,7 @@ from telemed.readings import service as readings
 from telemed.services import Services
 from tests import cast
 from tests.make import Hands
+from tests.readings.sender import Sender, pressure
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
 WHOLE = {"symptoms": [], "question": "Что с давлением?", "medicines": "эналаприл", "allergies": "нет",
@@ -24,7 +26,7 @@ WHOLE = {"symptoms": [], "question": "Что с давлением?", "medicines
 
 @pytest.fixture
 def measured(services: Services, hands: Hands) -> UUID:
-    """A visit of Maria with two results and no answers yet."""
+    """A visit of Maria with a result of each kind and no answers yet."""
     visit = hands.visit()
     take(services, visit, "blood_pressure", {"systolic": 135, "diastolic": 85, "pulse": 70})
     take(services, visit, "glucose", {"glucose_mmol_l": 5.4})
@@ -36,17 +38,43 @@ def take(services: Services, visit: UUID, kind: str, values: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("answers", "usable", "level", "missing"),
+    ("answers", "vitals", "level", "missing"),
     [
-        (WHOLE, 2, "GREEN", ()),
-        ({}, 0, "UNKNOWN", ("complaint", "vitals", "medicines", "allergies", "question")),
-        (WHOLE, 1, "YELLOW", ("vitals",)),
-        ({**WHOLE, "allergies": " "}, 4, "AMBER", ("allergies",)),
-        ({}, 0, "RED", ()),
+        (WHOLE, ("blood_pressure", "pulse"), "GREEN", ()),
+        ({}, (), "UNKNOWN", ("complaint", "vitals", "medicines", "allergies", "question")),
+        (WHOLE, ("glucose",), "YELLOW", ("vitals",)),
+        ({**WHOLE, "allergies": " "}, ("blood_pressure", "pulse", "glucose"), "AMBER", ("allergies",)),
+        ({}, (), "RED", ()),
     ],
 )
-def test_what_a_case_lacks(answers: dict[str, Any], usable: int, level: str, missing: tuple[str, ...]) -> None:
-    assert rules.missing(answers, usable, level) == missing
+def test_what_a_case_lacks(
+    answers: dict[str, Any], vitals: tuple[str, ...], level: str, missing: tuple[str, ...]
+) -> None:
+    assert rules.missing(answers, vitals, level) == missing
+
+
+def test_a_second_glucose_is_no_second_vital(services: Services, hands: Hands) -> None:
+    visit = hands.visit()
+    checkup.answer_questions(services, cast.ANNA.who, visit, WHOLE)
+    for _ in range(2):
+        take(services, visit, "glucose", {"glucose_mmol_l": 5.4})
+    assert service_gate.missing_at_counter(services, cast.ANNA.who, visit) == ("vitals",)
+
+    take(services, visit, "blood_pressure", {"systolic": 135, "diastolic": 85, "pulse": 70})
+    assert service_gate.missing_at_counter(services, cast.ANNA.who, visit) == ()
+
+
+@pytest.mark.parametrize(("pulse", "missing"), [(70, ()), (None, ("vitals",))])
+def test_a_branch_with_a_pressure_meter_alone_passes_when_the_meter_sent_the_pulse(
+    application: Application, services: Services, hands: Hands, pulse: int | None, missing: tuple[str, ...]
+) -> None:
+    sender, visit = Sender(application), hands.visit()
+    sender.opened(visit)
+    checkup.answer_questions(services, cast.ANNA.who, visit, WHOLE)
+    sender.reading(visit, decoded=pressure(135, 85, pulse))
+    sender.judged(sender.items)
+
+    assert service_gate.missing_at_counter(services, cast.ANNA.who, visit) == missing
 
 
 def test_an_incomplete_case_stays_at_the_counter_until_it_is_filled_in(
