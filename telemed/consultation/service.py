@@ -37,7 +37,9 @@ from telemed.services import Services
 
 @dataclass(frozen=True)
 class CaseView:
-    """A case in the queue. `patient_name` is empty unless the case is this doctor's."""
+    """A case in the queue. `patient_name` is empty unless the case is this doctor's. `handed_to` names another doctor
+    who is to take it.
+    """
 
     id: UUID
     visit_id: UUID
@@ -55,6 +57,7 @@ class CaseView:
     patient_name: str
     line_class: str | None
     is_handed_to_me: bool
+    handed_to: str
     stored_at: datetime | None
     answer_by: datetime | None
     missing: tuple[str, ...]
@@ -66,6 +69,11 @@ class CaseView:
     def cannot_wait(self) -> bool:
         """Whether the corner called at once, before everything was asked and measured."""
         return self.despite == "cannot_wait"
+
+    @property
+    def needs_a_doctor_now(self) -> bool:
+        """Whether it goes before all that wait, whoever is to take it."""
+        return self.cannot_wait or rules.needs_the_doctor_now(self.level)
 
 
 def queue_case(services: Services, tx: Session, visit_id: UUID, level: str | None = None) -> UUID | None:
@@ -121,15 +129,17 @@ def queue(services: Services, who: Principal) -> list[CaseView]:
     return sorted(
         views,
         key=lambda view: (
-            not view.is_mine, not view.is_handed_to_me, not (view.cannot_wait or rules.needs_the_doctor_now(view.level)),
+            not view.is_mine, not view.is_handed_to_me, not view.needs_a_doctor_now, bool(view.handed_to),
             *rules.queue_key(view.level, view.queued_at),
         ),
     )
 
 
 def _case_view(services: Services, tx: Session, who: Principal, case: Consultation, branch: Branch) -> CaseView:
-    mine, booked = case.doctor_id == who.id, case.booked_doctor_id == who.id
+    mine = case.doctor_id == who.id
     handed = case.handed_to_id == who.id and case.state == "waiting"
+    handed_to = "" if handed else doctor_of(tx, case.handed_to_id)[0]
+    booked = case.booked_doctor_id == who.id and not handed_to
     waited = services.clock() - case.queued_at
     gap = tx.get(CaseGap, case.visit_id)
     return CaseView(
@@ -137,7 +147,7 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
         zone=branch.zone, phone=branch.phone, level=case.level, state=case.state, queued_at=case.queued_at,
         waiting_min=int(waited.total_seconds() // 60), is_mine=mine, is_booked_with_me=booked,
         patient_name=patients.name_of(services, tx, case.patient_id) if mine or booked or handed else "",
-        line_class=branch.line_class, is_handed_to_me=handed, stored_at=case.stored_at,
+        line_class=branch.line_class, is_handed_to_me=handed, handed_to=handed_to, stored_at=case.stored_at,
         answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
         missing=tuple(gap.missing.split()) if gap else (), despite=gap.despite if gap else "",
         start_line=_start_line(branch, services.clock()), phone_asked_at=case.phone_asked_at,

@@ -40,6 +40,38 @@ def test_the_next_doctor_gets_the_case_with_its_words_and_its_place(
         service.case_for_doctor(services, cast.VERA.who, case)
 
 
+def test_the_doctor_before_sees_whose_case_it_is_now_and_does_not_get_it_back_as_the_next(
+    sign_in: SignIn, services: Services, hands: Hands, queue_up: Callable[..., UUID], second: Principal
+) -> None:
+    handed = queue_up(booking_id=hands.booking())
+    service.take(services, cast.VERA.who, handed)
+    service_handover.hand_over(services, cast.VERA.who, handed, SECOND.id, WORDS)
+    mine = queue_up(cast.IVAN)
+    service.take(services, cast.VERA.who, mine)
+    later = queue_up(cast.PELAGEYA, "GREEN")
+
+    vera, page = sign_in(cast.VERA), f"handed over to {SECOND.name}"
+    assert [view.id for view in service.queue(services, cast.VERA.who)] == [mine, later, handed]
+    assert service.queue(services, cast.VERA.who)[2].patient_name == "", "booked with Vera, yet hers no more"
+    assert page in vera.get("/doctor/queue").text
+    assert page not in sign_in(SECOND).get("/doctor/queue").text
+    for ended, then in ((mine, f"/doctor/cases/{later}"), (later, "/doctor")):
+        answer = vera.post(f"/consultations/{ended}/end", data={"outcome": "not_reached", "next": "1"})
+        assert answer.location.endswith(then)
+
+
+def test_a_red_case_waits_for_any_doctor_whoever_it_was_handed_to(
+    sign_in: SignIn, services: Services, case: UUID, queue_up: Callable[..., UUID], second: Principal
+) -> None:
+    red = queue_up(cast.IVAN, "RED")
+    service.take(services, cast.VERA.who, red)
+    service_handover.hand_over(services, cast.VERA.who, red, SECOND.id, WORDS)
+    queue_up(cast.PELAGEYA, "AMBER")
+
+    answer = sign_in(cast.VERA).post(f"/consultations/{case}/end", data={"outcome": "not_reached", "next": "1"})
+    assert answer.location.endswith(f"/doctor/cases/{red}")
+
+
 def test_without_words_or_to_a_stranger_nothing_is_handed_over(
     services: Services, case: UUID, second: Principal
 ) -> None:
