@@ -71,6 +71,11 @@ class ReadingView:
         pressure = (self.systolic_mmhg, self.diastolic_mmhg) if self.status != "not_a_result" else (None, None)
         return rules.is_urgent_value(*pressure, glucose)
 
+    @property
+    def is_no_result(self) -> bool:
+        """Tell whether it says nothing of the patient; HI and LO, which have no number, say a lot."""
+        return self.status == "not_a_result" and not self.is_urgent
+
 
 @dataclass(frozen=True)
 class StatusView:

@@ -1,0 +1,52 @@
+"""The doctor's pages in a real browser: what is in sight, and what the keys do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from telemed.checkup import service as checkup
+from telemed.consultation import service, service_gate
+from telemed.readings import service as readings
+from telemed.services import Services
+from tests import cast
+from tests.delivery.test_offline_browser import address, chromium, driver, sign_in  # noqa: F401 - fixtures
+from tests.make import Hands
+
+pytestmark = pytest.mark.browser
+ANSWERS = {"symptoms": ["dizziness"], "question": "Что с давлением?", "medicines": "", "allergies": "пенициллин: сыпь",
+           "arm": "left", "cuff": "medium", "fasting": True}  # fmt: skip
+
+
+@pytest.fixture
+def page(chromium: Browser, address: str, services: Services) -> Iterator[Page]:  # noqa: F811
+    """Vera's window, of the smallest size that a doctor's desk has."""
+    context = chromium.new_context(base_url=address, viewport={"width": 1280, "height": 800})
+    sign_in(context, services, address, cast.VERA)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def incomplete(services: Services, hands: Hands) -> UUID:
+    """A case with a pressure and without the medicines, which Vera has taken."""
+    visit = hands.visit()
+    checkup.answer_questions(services, cast.ANNA.who, visit, ANSWERS)
+    pressure = {"systolic": 151, "diastolic": 88, "pulse": 70}
+    readings.type_in(services, cast.ANNA.who, visit, "blood_pressure", pressure)
+    service_gate.hand_to_doctors(services, cast.ANNA.who, visit, "patient_cannot_say")
+    with services.db.write() as tx:
+        case = service.queue_case(services, tx, visit)
+    assert case is not None
+    service.take(services, cast.VERA.who, case)
+    return case
+
+
+def test_allergies_what_is_missing_and_the_value_are_in_sight_at_once(page: Page, incomplete: UUID) -> None:
+    page.goto(f"/doctor/cases/{incomplete}")
+
+    for words in ("пенициллин: сыпь", "Came incomplete", "151/88"):
+        expect(page.get_by_text(words)).to_be_in_viewport(ratio=1)
