@@ -24,6 +24,7 @@ from telemed.consultation.events import (
     ConsultationEnded,
 )
 from telemed.consultation.models import CallStep, CaseGap, Consultation
+from telemed.consultation.note_templates import field_with_blank
 from telemed.consultation.relations import relations as relations  # bootstrap registers them from here
 from telemed.consultation.relations import subject_of
 from telemed.errors import Conflict, Invalid, NotFound
@@ -345,7 +346,9 @@ def save_note(services: Services, who: Principal, case_id: UUID, note: dict[str,
 
 
 def end(services: Services, who: Principal, case_id: UUID, outcome: str) -> None:
-    """End the consultation with an outcome. A treated or advised case needs an assessment in its note."""
+    """End the consultation with an outcome. A treated or advised case needs an assessment in its note, and no note is
+    ended with a template's blank in it.
+    """
     if outcome not in rules.OUTCOMES:
         raise Invalid(fields={"outcome": "required"})
     with services.act(who, "consultation.end", subject_of(services, case_id)) as tx:
@@ -355,6 +358,8 @@ def end(services: Services, who: Principal, case_id: UUID, outcome: str) -> None
         note = services.vault.open(tx, case, "note")
         if outcome != "not_reached" and not (note.get("assessment") or "").strip():
             raise Invalid("note_needed", fields={"assessment": "note_needed"})
+        if (field := field_with_blank(note)) is not None:
+            raise Invalid("note_blank", fields={field: "note_blank"})
         _step(case, "ended", "case_ended")
         case.outcome, case.ended_at = outcome, services.clock()
         services.publish(

@@ -63,8 +63,10 @@ def end(case_id: UUID) -> ResponseReturnValue:
     try:
         service.end(services(), who(), case_id, request.form.get("outcome", ""))
     except Invalid as error:
-        flash("Choose an outcome." if "outcome" in error.fields else "Write an assessment before you end.", "warn")
-        return redirect(url_for("doctor.case", case_id=case_id) + "#note")
+        (field,) = error.fields
+        flash("Choose an outcome." if field == "outcome" else words.say_code(error.code), "warn")
+        place = "note" if field == "outcome" else f"note-{field}"
+        return redirect(url_for("doctor.case", case_id=case_id, _anchor=place))
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
         return redirect(url_for("doctor.desk"))

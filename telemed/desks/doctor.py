@@ -13,7 +13,7 @@ from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
 from telemed.consultation import service_handover as handover
 from telemed.consultation import service_stored as stored
-from telemed.consultation.note_templates import filled, note_templates
+from telemed.consultation.note_templates import blanks, filled, note_templates
 from telemed.errors import Conflict, Invalid
 from telemed.ids import parse_id
 from telemed.patients import service as patients
@@ -94,6 +94,7 @@ def _case(case_id: UUID, **more: Any) -> str:
         patient_phone=stored.patient_phone(services(), who(), case_id) if view.stored_at else "",
         note=filled(note, request.args.get("template"), words.lang()),
         note_templates=note_templates(words.lang()),
+        blanks=blanks(),
         revision=revision,
         outcomes=consultation_rules.OUTCOMES,
         panel=prescription.panel(services(), who(), case_id),

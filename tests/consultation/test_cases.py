@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
+from telemed import i18n
 from telemed.access.models import AuditRow
 from telemed.access.relations import Principal
 from telemed.booking.models import Booking
@@ -17,6 +18,7 @@ from telemed.checkup import service as checkup
 from telemed.checkup.models import Visit
 from telemed.consultation import rules, service, service_call
 from telemed.consultation.models import CaseGap, ChatMessage, Consultation
+from telemed.consultation.note_templates import note_templates
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound, TelemedError
 from telemed.ids import new_id
 from telemed.readings import service as readings
@@ -323,6 +325,21 @@ def test_a_note_of_another_shape_is_refused(
         service.save_note(services, cast.VERA.who, case, note, 0)
 
     assert refused.value.fields == fields
+
+
+@pytest.mark.parametrize("language", sorted(i18n.LANGUAGES))
+def test_a_note_is_not_ended_with_a_blank_of_its_template(services: Services, case: UUID, language: str) -> None:
+    own = {**NOTE, "findings": "АД 190/110 (190/110)... да/нет"}
+    for template in note_templates(language):
+        revision = service.read_note(services, cast.VERA.who, case)[1]
+        service.save_note(services, cast.VERA.who, case, {"assessment": "ГБ II", **template.fields}, revision)
+        with pytest.raises(Invalid) as refused:
+            service.end(services, cast.VERA.who, case, "treated")
+        assert refused.value.fields == {"complaint": "note_blank"}
+    assert service.read_note(services, cast.VERA.who, case)[0]["complaint"] == template.fields["complaint"]
+
+    service.save_note(services, cast.VERA.who, case, own, revision + 1)
+    service.end(services, cast.VERA.who, case, "treated")
 
 
 def test_a_case_ends_once_and_with_an_assessment(services: Services, case: UUID) -> None:

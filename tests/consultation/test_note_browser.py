@@ -102,3 +102,40 @@ def test_after_the_session_ended_the_words_and_the_place_are_found_again(
     expect(page.locator("[data-note] [name=plan]")).to_have_value("Не потеряйте это")
     expect_saved(page)
     assert stored(services, case)["plan"] == "Не потеряйте это"
+
+
+def test_a_case_is_not_ended_with_a_blank_of_a_template_and_the_cursor_goes_there(
+    window: BrowserContext, services: Services, case: UUID
+) -> None:
+    page = open_note(window, case)
+    page.locator("[data-note] [name=assessment]").fill("ОРВИ")
+    page.locator(".note-templates summary").click()
+    page.get_by_role("button", name="Cold").click()
+    complaint = page.locator("[data-note] [name=complaint]")
+    complaint.fill(complaint.input_value().replace("___", "37.8", 1))
+    page.select_option("#outcome", "advised")
+    page.get_by_role("button", name="End the consultation").click()
+
+    expect(complaint).to_be_focused()
+    assert complaint.evaluate("field => field.value.slice(field.selectionStart, field.selectionEnd)") == "___"
+    expect(page.locator("#notices")).to_contain_text("still has a blank")
+    expect_saved(page)
+    assert stored(services, case)["complaint"] == complaint.input_value()
+
+    complaint.fill("Насморк")
+    page.get_by_role("button", name="End the consultation").click()
+    page.wait_for_url("**/doctor")
+
+
+def test_what_the_server_refused_to_end_opens_with_the_cursor_in_the_blank(
+    window: BrowserContext, services: Services, case: UUID
+) -> None:
+    page = open_note(window, case)
+    service.save_note(services, cast.VERA.who, case, {"assessment": "ГБ", "plan": "Лечение: ___."}, 0)
+    page.select_option("#outcome", "treated")  # this window knows nothing of what another one wrote
+    page.get_by_role("button", name="End the consultation").click()
+
+    plan = page.locator("[data-note] [name=plan]")
+    expect(plan).to_be_focused()
+    assert plan.evaluate("field => field.value.slice(field.selectionStart, field.selectionEnd)") == "___"
+    expect(page.locator("#notices")).to_contain_text("still has a blank")

@@ -3,6 +3,7 @@
 import { newId, post } from "../lib/api.js";
 import { say } from "../lib/notice.js";
 import { word } from "../lib/words.js";
+import { goToBlank } from "./note-blanks.js";
 import { noteDraft } from "./note-draft.js";
 
 const PAUSE_MS = 1500, AGAIN_MS = 5000;
@@ -71,6 +72,10 @@ addEventListener("pagehide", () => {
 });
 // Leaving with unsaved words asks first; ending the case saves them before.
 document.querySelector(".end-case")?.addEventListener("submit", async (event) => {
+  if (goToBlank(form)) {
+    event.preventDefault();
+    return say(word("code:note_blank"), "warn");
+  }
   if (!isDirty && !sent) return;
   event.preventDefault();
   const end = event.currentTarget, pressed = event.submitter;
@@ -82,6 +87,7 @@ document.querySelector(".end-case")?.addEventListener("submit", async (event) =>
   end.requestSubmit(pressed); // with the button, which may ask for the next patient
 });
 
+if (location.hash.startsWith("#note-")) goToBlank(form); // the server refused to end the case
 const found = draft.restore();
 if (found) {
   say(word("restored"), "ok");
