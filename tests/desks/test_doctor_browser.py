@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from telemed.checkup import service as checkup
 from telemed.consultation import service, service_gate
+from telemed.consultation.models import Consultation
 from telemed.readings import service as readings
 from telemed.services import Services
 from tests import cast
@@ -50,3 +51,23 @@ def test_allergies_what_is_missing_and_the_value_are_in_sight_at_once(page: Page
 
     for words in ("пенициллин: сыпь", "Came incomplete", "151/88"):
         expect(page.get_by_text(words)).to_be_in_viewport(ratio=1)
+
+
+def keys_shown(page: Page) -> list[str]:
+    page.keyboard.press("?")
+    return page.locator("#keys kbd:visible").all_text_contents()
+
+
+def test_each_page_shows_the_keys_that_work_there(page: Page, services: Services, incomplete: UUID) -> None:
+    page.goto("/doctor")
+    assert keys_shown(page) == ["Q", "Esc", "?"]
+    page.keyboard.press("q")
+    expect(page.get_by_role("button", name="Go on")).to_be_focused()
+
+    page.goto(f"/doctor/cases/{incomplete}")
+    assert keys_shown(page) == ["1 – 4", "V", "R", "O", "N", "Q", "W", "M", "P", "Esc", "?"]
+
+    with services.db.write() as tx:  # the patient went home
+        tx.get_one(Consultation, incomplete).stored_at = services.clock()
+    page.reload()
+    assert keys_shown(page) == ["1 – 4", "V", "R", "O", "N", "Q", "Esc", "?"]

@@ -1,4 +1,4 @@
-// The keyboard map of the workstation. Single keys act only outside of fields, and can be switched off.
+// The keyboard map of the doctor's pages. Single keys act only outside of fields, and can be switched off.
 const MEMORY = "doctor:keys";
 const map = document.getElementById("keys");
 const opener = document.querySelector("[data-keys-open]");
@@ -28,11 +28,11 @@ document.addEventListener("keydown", (event) => {
 function press(typed) {
   const key = CYRILLIC[typed] ?? typed;
   if (key in BUTTONS) {
-    const button = document.querySelector(BUTTONS[key]);
+    const button = placeOf(key);
     if (button && !button.hidden) button.click();
     return Boolean(button);
   }
-  const target = document.querySelector(TARGETS[key] ?? null);
+  const target = placeOf(key);
   if (!target) return false;
   target.closest("details")?.setAttribute("open", ""); // a field or a title inside is of no use while it is shut
   if (target.matches("h1, h2, h3")) target.tabIndex = -1;
@@ -41,8 +41,13 @@ function press(typed) {
   return true;
 }
 
+function placeOf(key) {
+  return document.querySelector(TARGETS[key] ?? BUTTONS[key] ?? null);
+}
+
 function show() {
   map.hidden = !map.hidden;
+  map.querySelectorAll("[data-key]").forEach((row) => { row.hidden = !placeOf(row.dataset.key); }); // not on every page
   opener.setAttribute("aria-expanded", String(!map.hidden));
   if (!map.hidden) map.scrollIntoView({ block: "nearest" });
 }
