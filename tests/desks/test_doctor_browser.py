@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from telemed.checkup import service as checkup
 from telemed.consultation import service, service_gate
-from telemed.consultation.models import Consultation
+from telemed.consultation.models import CaseGap, Consultation
 from telemed.readings import service as readings
 from telemed.services import Services
 from tests import cast
@@ -71,3 +71,29 @@ def test_each_page_shows_the_keys_that_work_there(page: Page, services: Services
         tx.get_one(Consultation, incomplete).stored_at = services.clock()
     page.reload()
     assert keys_shown(page) == ["1 – 4", "V", "R", "O", "N", "Q", "Esc", "?"]
+
+
+@pytest.mark.parametrize(
+    ("level", "despite", "rings"), [("RED", None, 1), ("GREEN", "cannot_wait", 1), ("AMBER", None, 0)]
+)
+def test_what_cannot_wait_rings_as_the_page_says(
+    page: Page, services: Services, hands: Hands, level: str, despite: str | None, rings: int
+) -> None:
+    page.add_init_script("""
+      window.rings = 0;
+      OscillatorNode.prototype.start = () => { window.rings += 1; };
+    """)
+    page.goto("/doctor")
+    expect(page.get_by_text("a red case and one called at once come first and ring")).to_be_visible()
+    expect(page.locator(".badge.ok")).to_have_text("Live")
+    visit = hands.visit()
+    with services.db.write() as tx:
+        if despite:
+            tx.add(
+                CaseGap(visit_id=visit, missing="vitals", despite=despite, noted_by=cast.ANNA.id, at=services.clock())
+            )
+        service.queue_case(services, tx, visit, level)
+
+    expect(page.locator(".queue-case")).to_have_count(1)
+    expect(page.get_by_text("A case that cannot wait: please take it now.")).to_have_count(rings)
+    assert page.evaluate("window.rings") == rings

@@ -1,22 +1,29 @@
 // Keep the doctor's queue fresh: news says only that something changed, the list is fetched whole.
 import { live } from "../../lib/live.js";
 import { say } from "../../lib/notice.js";
+import { tone } from "../../lib/sound-test.js";
 import { word } from "../../lib/words.js";
 
 const list = document.querySelector("[data-queue]");
 const line = live();
-let redKnown = reds();
+let known = urgent();
 
 async function refresh() {
   const answer = await fetch(list.dataset.url, { credentials: "same-origin" }).catch(() => null);
   if (!answer?.ok) return;
   list.innerHTML = await answer.text();
-  const now = reds();
-  if ([...now].some((id) => !redKnown.has(id))) say(word("red"), "error");
-  redKnown = now;
+  const now = urgent();
+  if ([...now].some((id) => !known.has(id))) ring();
+  known = now;
 }
 
-function reds() {
+function ring() {
+  say(word("ring"), "error");
+  tone();
+}
+
+/** The cases that may not wait for their turn: red ones, and those that a corner called at once. */
+function urgent() {
   return new Set([...document.querySelectorAll('[data-queue] :is([data-level="RED"], [data-alarm]:not([data-stored])) form')].map((form) => form.action));
 }
 
