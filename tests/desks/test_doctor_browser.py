@@ -53,6 +53,15 @@ def test_allergies_what_is_missing_and_the_value_are_in_sight_at_once(page: Page
         expect(page.get_by_text(words)).to_be_in_viewport(ratio=1)
 
 
+def test_the_mark_of_the_line_is_as_wide_as_its_word(page: Page) -> None:
+    page.goto("/doctor")
+    expect(page.locator(".badge.ok")).to_have_text("Live")
+
+    box = page.locator(".badge.ok").bounding_box()
+    assert box is not None
+    assert (box["width"] < 120, box["height"] < 40) == (True, True)
+
+
 def keys_shown(page: Page) -> list[str]:
     page.keyboard.press("?")
     return page.locator("#keys kbd:visible").all_text_contents()
