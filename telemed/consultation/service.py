@@ -205,6 +205,7 @@ def take(services: Services, who: Principal, case_id: UUID) -> None:
             return
         _step(case, "taken", "case_taken")
         case.doctor_id, case.taken_at, case.handed_to_id = who.id, services.clock(), None
+        case.mode = rules.MODES[0]  # each doctor's talk begins at the top, whatever the one before came down to
         services.publish(
             tx, CaseTaken(case.id, case.visit_id, case.branch_id, case.region_id, case.doctor_id, case.taken_at)
         )
@@ -272,6 +273,11 @@ class CaseState:
     start_line: str | None
     phone_asked_at: datetime | None
     branch_phone: str
+
+    @property
+    def is_by_telephone(self) -> bool:
+        """Whether the doctor calls the corner by telephone: it asked for that, or the talk came down to it."""
+        return self.phone_asked_at is not None or (self.state in rules.WITH_DOCTOR and self.mode == "telephone")
 
 
 def case_state(services: Services, who: Principal, visit_id: UUID) -> CaseState | None:

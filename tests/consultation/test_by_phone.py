@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
+from telemed.checkup import service as checkup
 from telemed.consultation import service, service_call
 from telemed.errors import Conflict, NotFound
 from telemed.services import Services
@@ -15,6 +16,8 @@ from tests import cast
 from tests.make import Hands
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+ANSWERS = {"symptoms": [], "question": "", "medicines": "", "allergies": "", "arm": "left", "cuff": "medium",
+           "fasting": None}  # fmt: skip
 
 
 @pytest.fixture
@@ -52,6 +55,31 @@ def test_the_doctor_who_took_the_case_has_the_branchs_number_at_hand(
 
     assert "The corner asks to be called by telephone." in page
     assert f'href="tel:{case.phone}"' in page
+
+
+def test_the_next_step_at_the_corner_is_the_telephone_while_the_talk_is_by_telephone(
+    services: Services, visit: UUID, sign_in: SignIn
+) -> None:
+    """By the corner's wish, or because the doctor chose it; with the next doctor the talk begins anew."""
+    clerk, (case,) = sign_in(cast.ANNA), service.queue(services, cast.VERA.who)
+    checkup.answer_questions(services, cast.ANNA.who, visit, ANSWERS)
+
+    def said() -> tuple[bool, bool]:
+        page = clerk.get(f"/counter/visits/{visit}").text
+        return "Stay beside it with the patient" in page, "Start the talk below" in page
+
+    assert said() == (False, True)
+    for wanted, shown in ((True, (True, False)), (False, (False, True))):
+        service_call.ask_for_phone(services, cast.ANNA.who, visit, wanted=wanted)
+        assert said() == shown
+
+    service.take(services, cast.VERA.who, case.id)
+    service_call.note_call_step(services, cast.VERA.who, case.id, "telephone", "asked")
+    assert said() == (True, False)
+    service.give_back(services, cast.VERA.who, case.id)
+    assert said() == (False, True)
+    service.take(services, cast.VERA.who, case.id)
+    assert said() == (False, True)
 
 
 def test_asking_twice_is_once_and_can_be_taken_back(services: Services, visit: UUID) -> None:
