@@ -65,6 +65,8 @@ class CaseView:
     despite: str
     start_line: str | None
     phone_asked_at: datetime | None
+    outcome: str | None
+    ended_at: datetime | None
 
     @property
     def cannot_wait(self) -> bool:
@@ -152,6 +154,7 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
         answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
         missing=tuple(gap.missing.split()) if gap else (), despite=gap.despite if gap else "",
         start_line=_start_line(branch, services.clock()), phone_asked_at=case.phone_asked_at,
+        outcome=case.outcome, ended_at=case.ended_at,
     )  # fmt: skip
 
 

@@ -185,7 +185,7 @@ def test_a_case_that_is_over_is_read_and_offers_nothing_more(
     service.end(services, cast.VERA.who, case, "treated")
 
     page = vera.get(f"/doctor/cases/{case}").text
-    assert "This consultation is over." in page
+    assert "This consultation is over.</strong> Treated: medicine prescribed" in page
     assert [way for way in ways if way in page] == []
     assert page.count("readonly") == 4
 

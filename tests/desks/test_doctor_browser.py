@@ -106,3 +106,23 @@ def test_what_cannot_wait_rings_as_the_page_says(
     expect(page.locator(".queue-case")).to_have_count(1)
     expect(page.get_by_text("A case that cannot wait: please take it now.")).to_have_count(rings)
     assert page.evaluate("window.rings") == rings
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_an_ended_case_begins_with_what_was_decided(
+    page: Page, services: Services, incomplete: UUID, width: int, height: int
+) -> None:
+    note = {"complaint": "Головная боль", "assessment": "ГБ II", "plan": "Дневник АД"}
+    service.save_note(services, cast.VERA.who, incomplete, note, 0)
+    service.end(services, cast.VERA.who, incomplete, "advised")
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"/doctor/cases/{incomplete}")
+
+    expect(page.get_by_text("This consultation is over. Advised")).to_be_in_viewport(ratio=1)
+    tops = [page.locator(place).bounding_box() for place in ("#note", "#values-title")]
+    assert tops[0] is not None
+    assert tops[1] is not None
+    assert tops[0]["y"] <= tops[1]["y"]
+    assert page.locator("#note-plan").evaluate(
+        "field => [field.scrollHeight - field.clientHeight, getComputedStyle(field).borderTopWidth]"
+    ) == [0, "0px"]
