@@ -41,12 +41,12 @@ def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
     put_aside_at = service_quarantine.newest_put_aside(services(), who(), branch.id)
     facts = _facts(visit, branch, meter, kind, is_urgent, put_aside_at)
     situation = rules.situation(facts)
-    old_memory = put_aside_at is not None and put_aside_at >= visit.opened_at and situation is None
+    has_put_aside = put_aside_at is not None and put_aside_at >= visit.opened_at
     told = [remark for one in branch.meters for remark in one.remarks]
     return Measuring(
         situation, _sentences(situation, facts), rules.DEEDS[situation] if situation else None,
-        "cannot_wait" if situation == "urgent" else "meter_silent", rules.remarks(told, old_memory=old_memory), meter,
-        _renew_s(facts), _cuff(visit),
+        "cannot_wait" if situation == "urgent" else "meter_silent",
+        rules.remarks(situation, told, has_put_aside=has_put_aside), meter, _renew_s(facts), _cuff(visit),
     )  # fmt: skip
 
 
@@ -74,6 +74,7 @@ def _facts(
         enrolment=meter.enrolment if meter else None, enrolment_code=meter.enrolment_code if meter else None,
         seen_since=since(meter.last_seen_at if meter else None), undecodable_since=since(branch.undecodable_at),
         put_aside_since=since(put_aside_at), is_demo=visit.is_demo,
+        clock_off_s=abs(meter.drift_s or 0) if meter and not meter.is_clock_right else 0,
     )  # fmt: skip
 
 

@@ -34,21 +34,26 @@ DEEDS = {
     "pairing": "measure",
     "undecodable": "type_in",
     "put_aside": "measure",
+    "clock_wrong": "measure",
+    "clock_far_off": "measure",
     "vanished": "measure",
     "not_seen": "measure",
 }
 PC_SITUATIONS = ("pc_missing", "pc_trouble", "pc_stuck")
+CLOCK_SITUATIONS = ("clock_wrong", "clock_far_off")
 # What looking again will not mend: the display's figures are typed in meanwhile.
 STUCK_LIGHTS = ("disk_full", "chain_broken", "revoked")
+# The gateway corrects a meter's clock up to here (devices/records.py); a result of one that is further off has no time.
+METER_CLOCK_CORRECTED_S = 12 * 3600
 # A meter that waits to be paired is told of by itself, where that meter is needed.
 SILENT_LIGHTS = ("ok", "pair_again")
-REMARKS = ("old_memory", "battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
+REMARKS = ("put_aside", "battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
 
 
 @dataclass(frozen=True)
 class Facts:
     """What is known while a step waits for its reading. `asked_s`: seconds since the patient was asked, or None. The
-    `..._since` facts count from then.
+    `..._since` facts count from then. `clock_off_s`: how far the meter's clock is off, 0 while it is right.
     """
 
     kind: str
@@ -63,6 +68,7 @@ class Facts:
     seen_since: bool = False
     undecodable_since: bool = False
     put_aside_since: bool = False
+    clock_off_s: int = 0
     is_demo: bool = False
 
 
@@ -110,7 +116,7 @@ def _waiting(facts: Facts) -> str | None:
     if facts.undecodable_since:
         return "undecodable"
     if facts.put_aside_since:
-        return "put_aside"
+        return _put_aside(facts.clock_off_s)
     if facts.asked_s < patience_s(facts.kind, is_demo=facts.is_demo):
         return None
     if facts.seen_since:
@@ -118,12 +124,21 @@ def _waiting(facts: Facts) -> str | None:
     return "not_paired" if facts.enrolment == "failed" else "not_seen"
 
 
+def _put_aside(clock_off_s: int) -> str:
+    """Return why the reading was put aside, as far as the meter's clock tells."""
+    if clock_off_s == 0:
+        return "put_aside"
+    return "clock_wrong" if clock_off_s <= METER_CLOCK_CORRECTED_S else "clock_far_off"
+
+
 def patience_s(kind: str, *, is_demo: bool) -> int:
     """Return how long a meter may be silent before the screen speaks."""
     return NOT_SEEN_AFTER_DEMO_S if is_demo else NOT_SEEN_AFTER_S[kind]
 
 
-def remarks(of_meters: Sequence[str], *, old_memory: bool) -> list[str]:
-    """Return the one-line remarks, each once, in the order of REMARKS."""
-    found = {*of_meters, *(("old_memory",) if old_memory else ())}
+def remarks(situation: str | None, of_meters: Sequence[str], *, has_put_aside: bool) -> list[str]:
+    """Return the one-line remarks beside a situation, each once, in the order of REMARKS; none says it once more."""
+    found = {*of_meters, *(("put_aside",) if has_put_aside and situation is None else ())}
+    if situation in CLOCK_SITUATIONS:
+        found.discard("meter_clock_wrong")
     return [code for code in REMARKS if code in found]

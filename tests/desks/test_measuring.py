@@ -255,6 +255,26 @@ def test_a_reading_put_aside_is_no_mystery(
     assert not {"7.9", "7,9"} & set(re.findall(r"\d+[.,]\d", text)), "no value"
 
 
+def test_a_reading_put_aside_for_the_meters_clock_is_told_of_in_one_sentence(
+    anna: FlaskClient, services: Services, sender: Sender, visit: UUID, clock: Clock
+) -> None:
+    service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
+    clock.forward(seconds=1)
+    sender.reading(None, **sender.glucose(7.9))
+    sender.post()
+    branch_pc(services, last_seen_at=clock())
+    meter(services, drift_s=10_800)
+    text = page(anna, visit)
+    assert (situation(text), remarks(text)) == ("clock_wrong", [])
+
+    sender.opened(visit)
+    sender.reading(visit, **sender.glucose(7.9))
+    sender.post()
+    text = page(anna, visit)
+    assert (situation(text), remarks(text)) == (None, ["put_aside", "meter_clock_wrong"])
+    assert "not of this visit" not in text
+
+
 def test_in_the_clerks_language(sign_in: SignIn, services: Services, visit: UUID) -> None:
     anna = sign_in(cast.ANNA)
     anna.set_cookie("lang", "be")

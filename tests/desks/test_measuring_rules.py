@@ -57,6 +57,9 @@ def test_meter_and_branch_pc_are_told_of_before_anybody_waits_in_vain(
     [
         (replace(ASKED, undecodable_since=True), "undecodable"),
         (replace(ASKED, put_aside_since=True), "put_aside"),
+        (replace(ASKED, put_aside_since=True, clock_off_s=3 * 3600), "clock_wrong"),
+        (replace(ASKED, put_aside_since=True, clock_off_s=24 * 3600), "clock_far_off"),
+        (replace(ASKED, clock_off_s=24 * 3600), None),
         (replace(ASKED, seen_since=True), None),
         (replace(LATE, enrolment="looking", seen_since=True), "pairing"),
         (replace(ASKED, enrolment="found", put_aside_since=True), "pairing"),
@@ -85,6 +88,13 @@ def test_a_simulated_meter_is_missed_sooner() -> None:
 
 
 def test_remarks_are_told_once_each_and_in_one_order() -> None:
-    told = rules.remarks(["meter_clock_wrong", "battery_low", "battery_low"], old_memory=True)
+    told = rules.remarks(None, ["meter_clock_wrong", "battery_low", "battery_low"], has_put_aside=True)
 
-    assert told == ["old_memory", "battery_low", "meter_clock_wrong"]
+    assert told == ["put_aside", "battery_low", "meter_clock_wrong"]
+
+
+def test_what_the_situation_says_no_remark_says_again() -> None:
+    of_meters = ["meter_clock_wrong", "battery_low"]
+
+    assert rules.remarks("clock_wrong", of_meters, has_put_aside=True) == ["battery_low"]
+    assert rules.remarks("put_aside", of_meters, has_put_aside=True) == ["battery_low", "meter_clock_wrong"]
