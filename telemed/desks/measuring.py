@@ -18,9 +18,10 @@ RENEW_S, RENEW_WAITING_S = 20, 5  # the second while a reading is awaited
 class Measuring:
     """What the page says. `situation` None is the normal way; `sentences`, `deed` and `remarks` are codes; `despite` is
     why the doctor is called while answers are missing; `renew_s` is when the page looks again by itself; `cuff` is the
-    code of what to do with the cuff now.
+    code of what to do with the cuff now. `step` is the one spoken of.
     """
 
+    step: StepView | None
     situation: str | None
     sentences: tuple[str, ...]
     deed: str | None
@@ -30,24 +31,35 @@ class Measuring:
     renew_s: int
     cuff: str | None = None
 
+    @property
+    def may_go_on(self) -> bool:
+        return self.situation in rules.MAY_GO_ON
+
 
 def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
     """Return what the screen says about measuring; None when nothing is measured any more."""
     is_urgent = any(step.advice == "urgent" for step in visit.steps)
     if visit.state != "open" or not visit.answered or (visit.next is None and not is_urgent):
         return None
-    kind = visit.next.kind if visit.next else "glucose"
-    meter = _meter_of(branch, kind)
+    step = _spoken_of(visit)
+    meter = _meter_of(branch, step.kind if step else "glucose")
     put_aside_at = service_quarantine.newest_put_aside(services(), who(), branch.id)
-    facts = _facts(visit, branch, meter, kind, is_urgent, put_aside_at)
+    facts = _facts(visit, step, branch, meter, is_urgent, put_aside_at)
     situation = rules.situation(facts)
     has_put_aside = put_aside_at is not None and put_aside_at >= visit.opened_at
     told = [remark for one in branch.meters for remark in one.remarks]
     return Measuring(
-        situation, _sentences(situation, facts), rules.DEEDS[situation] if situation else None,
+        step, situation, _sentences(situation, facts), rules.DEEDS[situation] if situation else None,
         "cannot_wait" if situation == "urgent" else "meter_silent",
         rules.remarks(situation, told, has_put_aside=has_put_aside), meter, _renew_s(facts), _cuff(visit),
     )  # fmt: skip
+
+
+def _spoken_of(visit: VisitView) -> StepView | None:
+    """Return the step that the screen speaks of: the next, unless another waits for the doctor's word. The trouble of
+    one meter must not hide that.
+    """
+    return next((step for step in visit.steps if (step.state, step.advice) == ("repeat", "call_doctor")), visit.next)
 
 
 def _cuff(visit: VisitView) -> str | None:
@@ -59,17 +71,18 @@ def _cuff(visit: VisitView) -> str | None:
 
 
 def _facts(
-    visit: VisitView, branch: BranchView, meter: MeterView | None, kind: str, is_urgent: bool, put_aside_at: datetime | None
-) -> rules.Facts:
+    visit: VisitView, step: StepView | None, branch: BranchView, meter: MeterView | None, is_urgent: bool,
+    put_aside_at: datetime | None,
+) -> rules.Facts:  # fmt: skip
     now = services().clock()
-    step = visit.next or StepView(kind, 0, "done", 0)
+    step = step or StepView("glucose", 0, "done", 0)
     asked_at = step.asked_at if step.state == "asked" else None
 
     def since(moment: datetime | None) -> bool:
         return asked_at is not None and moment is not None and moment >= asked_at
 
     return rules.Facts(
-        kind=kind, light=branch.light, step_state=step.state, advice=step.advice, is_urgent=is_urgent,
+        kind=step.kind, light=branch.light, step_state=step.state, advice=step.advice, is_urgent=is_urgent,
         asked_s=(now - asked_at).total_seconds() if asked_at else None, has_meter=meter is not None,
         enrolment=meter.enrolment if meter else None, enrolment_code=meter.enrolment_code if meter else None,
         seen_since=since(meter.last_seen_at if meter else None), undecodable_since=since(branch.undecodable_at),

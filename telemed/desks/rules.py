@@ -43,6 +43,13 @@ PC_SITUATIONS = ("pc_missing", "pc_trouble", "pc_stuck")
 CLOCK_SITUATIONS = ("clock_wrong", "clock_far_off")
 # What looking again will not mend: the display's figures are typed in meanwhile.
 STUCK_LIGHTS = ("disk_full", "chain_broken", "revoked")
+# Here equipment stands in the way: the visit may go on without this measurement. A bad reading is simply repeated.
+MAY_GO_ON = frozenset(
+    {
+        "call_doctor", "no_meter", "passkey_needed", "lost_bond", "not_paired", *PC_SITUATIONS, "pairing", "undecodable",
+        "put_aside", *CLOCK_SITUATIONS, "vanished", "not_seen",
+    }
+)  # fmt: skip
 # The gateway corrects a meter's clock up to here (devices/records.py); a result of one that is further off has no time.
 METER_CLOCK_CORRECTED_S = 12 * 3600
 # A meter that waits to be paired is told of by itself, where that meter is needed.
@@ -76,6 +83,8 @@ def situation(facts: Facts) -> str | None:
     """Return the one situation that the screen speaks of, the worst first, or None while all goes well."""
     if facts.is_urgent:
         return "urgent"
+    if facts.step_state == "repeat" and facts.advice == "call_doctor":
+        return "call_doctor"
     return _pairing(facts) or _branch_pc(facts.light) or _reading(facts) or _waiting(facts)
 
 

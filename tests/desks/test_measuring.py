@@ -73,6 +73,13 @@ def situation(text: str) -> str | None:
     return found.group(1) if found else None
 
 
+def may_leave(text: str) -> str | None:
+    """Return the measurement that the situation's box offers to go on without."""
+    box = text.partition('data-situation="')[2].partition("<details")[0]
+    found = re.search(r'name="kind" value="(\w+)">\s*<button[^>]*>Go on without this measurement', box)
+    return found.group(1) if found else None
+
+
 def remarks(text: str) -> list[str]:
     return re.findall(r'data-remark="(\w+)"', text)
 
@@ -148,6 +155,35 @@ def test_a_lost_pairing_is_mended_from_the_visit_and_the_clerk_stays_there(
     assert answer.location == f"/counter/visits/{visit}"
     assert orders(services)[-1] == "enrol_meter"
     assert situation(page(anna, visit)) is None, "the gateway looks for the meter"
+
+
+def test_a_broken_meter_does_not_hold_up_the_other_measurement(
+    anna: FlaskClient, services: Services, visit: UUID
+) -> None:
+    meter(services, enrolment="failed", enrolment_code="bond_lost")
+    text = page(anna, visit)
+    assert (situation(text), may_leave(text)) == ("lost_bond", "glucose")
+    assert text.count("Go on without this measurement") == 1
+    anna.post(f"/visits/{visit}/skip", data={"kind": "glucose"})
+    text = page(anna, visit)
+
+    assert situation(text) is None
+    assert "Put the cuff on the LEFT arm" in text
+
+
+@pytest.mark.parametrize(
+    ("advice", "state", "left"), [("urgent", "done", None), ("call_doctor", "repeat", "blood_pressure")]
+)
+def test_what_a_measurement_asks_for_at_once_is_not_hidden_by_the_other_meters_trouble(
+    anna: FlaskClient, services: Services, visit: UUID, advice: str, state: str, left: str | None
+) -> None:
+    meter(services, enrolment="failed", enrolment_code="bond_lost")
+    with services.db.write() as tx:
+        step = tx.query(SeriesStep).filter_by(visit_id=visit, kind="blood_pressure", ordinal=1).one()
+        step.state, step.advice = state, advice
+    text = page(anna, visit)
+
+    assert (situation(text), may_leave(text)) == (advice, left)
 
 
 def test_while_the_pc_looks_for_a_meter_the_page_says_so_and_blames_nobody(

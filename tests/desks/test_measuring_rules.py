@@ -80,6 +80,20 @@ def test_an_urgent_result_outweighs_every_trouble_of_the_devices() -> None:
     assert rules.DEEDS["urgent"] == "call_doctor"
 
 
+def test_a_measurement_that_was_given_up_outweighs_the_trouble_of_the_devices() -> None:
+    given_up = replace(QUIET, has_meter=False, light="absent", step_state="repeat", advice="call_doctor")
+
+    assert rules.situation(given_up) == "call_doctor"
+    assert rules.situation(replace(given_up, step_state="asked")) == "no_meter", "somebody tries again"
+
+
+def test_the_visit_may_go_on_where_equipment_stands_in_the_way_and_never_past_an_urgent_result() -> None:
+    to_be_repeated = {*checkup.ADVICE.values(), "again"}
+
+    assert set(rules.DEEDS) - rules.MAY_GO_ON == to_be_repeated
+    assert "urgent" in to_be_repeated
+
+
 def test_a_simulated_meter_is_missed_sooner() -> None:
     facts = replace(ASKED, asked_s=rules.NOT_SEEN_AFTER_DEMO_S)
 
