@@ -47,10 +47,17 @@ def judge(kind: str, decoded: Mapping[str, Any], context: Mapping[str, Any] | No
 def _pressure_faults(decoded: Mapping[str, Any]) -> tuple[str, ...]:
     systolic, diastolic = decoded.get("systolic_mmhg"), decoded.get("diastolic_mmhg")
     if systolic is None or diastolic is None:
-        return ("no_pressure",)
+        return (_no_pressure(decoded.get("systolic"), decoded.get("diastolic")),)
     if systolic <= 0 or diastolic <= 0 or systolic > SYSTOLIC_MOST:
         return ("impossible_pressure",)
     return ("lower_not_below_upper",) if diastolic >= systolic else ()
+
+
+def _no_pressure(*said: object) -> str:
+    """Return why there is no number: HI and LO are the meter's own word, anything else is a failed measurement."""
+    if "+INFINITY" in said:
+        return "pressure_hi"
+    return "pressure_lo" if "-INFINITY" in said else "no_pressure"
 
 
 def _pressure_doubts(decoded: Mapping[str, Any]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ BOTH, PRESSURE_ONLY, GLUCOSE_ONLY = ("blood_pressure", "glucose"), ("blood_press
 FAULTS: dict[str, tuple[tuple[str, ...], str]] = {
     VANISH: (BOTH, "the link breaks after the first packet; the meter sends it again at the next connection"),
     WRONG_CLOCK: (BOTH, "the meter's clock is three hours slow"),
-    HI: (BOTH, "above the measuring range: glucose shows HI, the pressure meter gives up with no number"),
+    HI: (BOTH, "above the measuring range: the meter shows HI, no number"),
     LO: (GLUCOSE_ONLY, "below the measuring range"),
     IRREGULAR: (PRESSURE_ONLY, "irregular pulse seen"),
     MOVEMENT: (PRESSURE_ONLY, "the patient moved"),
@@ -56,7 +56,6 @@ SAME_PERSON = timedelta(minutes=15)
 CLOCK_ERROR = timedelta(hours=-3)
 OLD_AGES = (timedelta(days=1, hours=2), timedelta(days=1, hours=1), timedelta(days=1))
 
-NOT_A_NUMBER = 0x07FF
 PLUS_INFINITY, MINUS_INFINITY = 0x07FE, 0x0802
 TOO_HIGH, TOO_LOW = 0x20, 0x40
 MOVED, LOOSE, UNEVEN = 0x01, 0x02, 0x04
@@ -121,7 +120,7 @@ class MeterClock:
 
 @dataclass(frozen=True)
 class Pressure:
-    """One result of the pressure meter; `systolic` None is a failed measurement."""
+    """One result of the pressure meter; `systolic` None is HI."""
 
     systolic: int | None
     diastolic: int
@@ -132,7 +131,7 @@ class Pressure:
     def packet(self) -> bytes:
         """Return the 0x2A35 bytes: mmHg, time, pulse, user 1, status."""
         if self.systolic is None:
-            pressures = 3 * struct.pack("<H", NOT_A_NUMBER)
+            pressures = 3 * struct.pack("<H", PLUS_INFINITY)
         else:
             mean = self.diastolic + (self.systolic - self.diastolic) // 3
             pressures = sfloat(self.systolic) + sfloat(self.diastolic) + sfloat(mean)

@@ -50,11 +50,13 @@ ADVICE = {
     "strip_type_incorrect": "strip",
     "sample_size_insufficient": "strip",
     "read_interrupted": "strip",
+    "pressure_hi": "off_scale",
+    "pressure_lo": "off_scale",
     "no_pressure": "no_number",
     "impossible_pressure": "no_number",
     "lower_not_below_upper": "no_number",
 }
-URGENT = "urgent"
+URGENT, OFF_SCALE = "urgent", "off_scale"
 # What a demo's simulated meter can be told to do wrong, and which kind of meter can; the same table as devices/simulator
 # has, agreed in tests/contract/simulated-faults.json.
 _ANY, _CUFF, _STRIP = ("blood_pressure", "glucose"), ("blood_pressure",), ("glucose",)
@@ -102,14 +104,16 @@ def wait_s(not_before: datetime, now: datetime) -> int:
 
 
 def after(status: str, advice: str | None = None) -> str:
-    """Return a step's state after a reading with that verdict: a doubtful one is asked for again. A glucose beyond the
-    meter's display is no number, yet nobody is pricked again for it: the doctor is called.
+    """Return a step's state after a reading with that verdict: a doubtful one is asked for again. HI and LO are no number,
+    yet nobody is pricked again for such a glucose, nor measured a third time: the doctor is called.
     """
     return "done" if status == "usable" or advice == URGENT else "repeat"
 
 
-def advice(status: str, reasons: Sequence[str], tries: int) -> str | None:
-    """Return the code of what the clerk does about a reading, or None when it is good. It names no value."""
+def advice(status: str, reasons: Sequence[str], tries: int, last: str | None = None) -> str | None:
+    """Return the code of what the clerk does about a reading, or None when it is good. It names no value. `last` is the
+    advice on the try before: HI or LO of a pressure may be the cuff's fault once, not twice.
+    """
     if status == "usable":
         return None
     # Worst first: the reasons come in that order, but a control solution or a ketone strip outweighs HI and LO.
@@ -117,6 +121,8 @@ def advice(status: str, reasons: Sequence[str], tries: int) -> str | None:
     strange = next((code for code in found if code in ("control_solution", "ketone_strip")), None)
     if strange or URGENT in found:
         return strange or URGENT
+    if OFF_SCALE in found and last == OFF_SCALE:
+        return URGENT
     return "call_doctor" if tries >= TRIES_BEFORE_THE_DOCTOR else next(iter(found), "again")
 
 

@@ -58,7 +58,7 @@ def note_reading(
     now, visit = services.clock(), tx.get(Visit, visit_id)
     assert visit is not None
     step.tries += 1
-    step.advice = rules.advice(status, reasons, step.tries)
+    step.advice = rules.advice(status, reasons, step.tries, step.advice)
     step.state, step.done_at = rules.after(status, step.advice), now
     if step.state == "repeat":
         return False

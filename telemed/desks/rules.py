@@ -26,6 +26,7 @@ DEEDS = {
     "movement": "measure",
     "cuff_loose": "measure",
     "position": "measure",
+    "off_scale": "measure",
     "no_number": "measure",
     "strip": "measure",
     "control_solution": "measure",

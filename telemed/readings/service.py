@@ -174,11 +174,18 @@ def _view(services: Services, tx: Session, row: Reading, *, with_truth: bool = F
         glucose = _number(decoded.get("mmol_per_l"))
         return ReadingView(**base, glucose_mmol_l=glucose, shown=_glucose_words(decoded, glucose))
     systolic, diastolic = _number(decoded.get("systolic_mmhg")), _number(decoded.get("diastolic_mmhg"))
-    shown = f"{systolic:.0f}/{diastolic:.0f}" if systolic is not None and diastolic is not None else "—"
+    shown = _pressure_words(decoded, systolic, diastolic)
     return ReadingView(
         **base, systolic_mmhg=systolic, diastolic_mmhg=diastolic, pulse=_number(decoded.get("pulse_rate")),
         irregular_pulse=bool((decoded.get("status") or {}).get("irregular_pulse")), shown=shown,
     )  # fmt: skip
+
+
+def _pressure_words(decoded: dict[str, Any], systolic: float | None, diastolic: float | None) -> str:
+    if systolic is not None and diastolic is not None:
+        return f"{systolic:.0f}/{diastolic:.0f}"
+    said = (decoded.get("systolic"), decoded.get("diastolic"))
+    return "HI" if "+INFINITY" in said else "LO" if "-INFINITY" in said else "—"
 
 
 def _glucose_words(decoded: dict[str, Any], glucose: float | None) -> str:

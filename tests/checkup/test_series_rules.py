@@ -95,6 +95,9 @@ def test_every_rule_names_guideline_and_year_and_has_a_demo_form_that_says_so():
         ("questionable", ("unusual_pressure",), 3, "call_doctor", "repeat"),
         ("not_a_result", ("no_pressure",), 1, "no_number", "repeat"),
         ("not_a_result", ("no_pressure",), 3, "call_doctor", "repeat"),
+        ("not_a_result", ("pressure_hi",), 1, "off_scale", "repeat"),
+        ("not_a_result", ("pressure_lo", "body_movement"), 2, "off_scale", "repeat"),
+        ("not_a_result", ("pressure_hi",), 3, "call_doctor", "repeat"),
         ("not_a_result", ("glucose_hi",), 1, "urgent", "done"),
         ("not_a_result", ("glucose_lo",), 3, "urgent", "done"),
         ("not_a_result", ("control_solution", "glucose_hi"), 1, "control_solution", "repeat"),
@@ -107,3 +110,9 @@ def test_every_rule_names_guideline_and_year_and_has_a_demo_form_that_says_so():
 def test_a_bad_reading_is_advised_on_without_its_value(status, reasons, tries, advice, state):
     assert rules.advice(status, reasons, tries) == advice
     assert rules.after(status, advice) == state
+
+
+@pytest.mark.parametrize(("last", "advice"), [(None, "off_scale"), ("movement", "off_scale"), ("off_scale", "urgent")])
+def test_a_pressure_off_the_meters_scale_is_measured_once_more_and_then_the_doctor_is_called(last, advice):
+    assert rules.advice("not_a_result", ("pressure_hi",), 2, last) == advice
+    assert rules.after("not_a_result", advice) == ("done" if advice == "urgent" else "repeat")

@@ -311,6 +311,21 @@ def test_a_reading_put_aside_for_the_meters_clock_is_told_of_in_one_sentence(
     assert "not of this visit" not in text
 
 
+def test_a_pressure_that_is_hi_twice_is_no_matter_of_the_cuff(
+    anna: FlaskClient, services: Services, sender: Sender, visit: UUID
+) -> None:
+    service.skip_step(services, cast.ANNA.who, visit, "glucose")
+    sender.opened(visit)
+    said = []
+    for _ in range(2):
+        off_scale = {"systolic": "+INFINITY", "systolic_mmhg": None, "diastolic_mmhg": None, "status": {}}
+        sender.reading(visit, decoded=off_scale, verdict="not_a_result", reasons=["pressure_hi"])
+        sender.post()
+        said.append(situation(page(anna, visit)))
+
+    assert said == ["off_scale", "urgent"]
+
+
 def test_in_the_clerks_language(sign_in: SignIn, services: Services, visit: UUID) -> None:
     anna = sign_in(cast.ANNA)
     anna.set_cookie("lang", "be")

@@ -27,7 +27,7 @@ CONTRACT = Path(__file__).parents[1] / "contract" / "simulated-faults.json"
 @pytest.mark.parametrize(
     ("kind", "fault", "verdict", "reason"),
     [
-        ("blood_pressure", "hi", "not_a_result", "no_pressure"),
+        ("blood_pressure", "hi", "not_a_result", "pressure_hi"),
         ("blood_pressure", "irregular", "usable", None),
         ("blood_pressure", "movement", "questionable", "body_movement"),
         ("blood_pressure", "loose_cuff", "questionable", "cuff_too_loose"),

@@ -38,6 +38,8 @@ def glucose(mmol: str | None, *flags: str, control: bool = False, concentration:
         (pressure("301", "130"), "not_a_result", ("impossible_pressure", "unusual_pressure", "unusual_pulse_pressure")),
         (pressure("80", "80"), "not_a_result", ("lower_not_below_upper",)),
         (pressure(None, "80"), "not_a_result", ("no_pressure",)),
+        ({**pressure(None, None), "systolic": "+INFINITY", "diastolic": "NaN"}, "not_a_result", ("pressure_hi",)),
+        ({**pressure("88", None), "diastolic": "-INFINITY"}, "not_a_result", ("pressure_lo",)),
         (pressure("120", "110"), "questionable", ("unusual_pulse_pressure",)),
         (pressure("120", "80", "29"), "questionable", ("unusual_pulse",)),
         (pressure("120", "80", body_movement=True), "questionable", ("body_movement",)),

@@ -132,6 +132,21 @@ def test_what_is_no_number_is_never_shown_as_one(
     assert service.readings_of_visit(services, cast.VERA.who, visit)[0].shown == shown
 
 
+@pytest.mark.parametrize(
+    ("systolic", "diastolic", "shown"),
+    [("+INFINITY", "+INFINITY", "HI"), ("+INFINITY", 98, "HI"), (71, "-INFINITY", "LO"), ("NaN", "NRes", "—")],
+)
+def test_a_pressure_off_the_meters_scale_is_shown_by_the_meters_word(
+    services: Services, visit: UUID, sender: Sender, systolic: object, diastolic: object, shown: str
+) -> None:
+    sender.opened(visit)
+    numbers = {"systolic_mmhg": None, "diastolic_mmhg": None, "pulse_rate": 70}
+    sender.reading(visit, decoded={**numbers, "systolic": systolic, "diastolic": diastolic}, verdict="not_a_result")
+    sender.judged()
+
+    assert service.readings_of_visit(services, cast.VERA.who, visit)[0].shown == shown
+
+
 # --- triage -------------------------------------------------------------------------------------------------------
 
 
