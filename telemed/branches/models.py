@@ -71,8 +71,8 @@ class Kit(Base):
 class Meter(Base):
     """An enrolled meter; the id is the enrolment id that the gateway uses. `kind`: blood_pressure or glucose.
     `enrolment` is how far the gateway has come with it: looking, found, passkey_needed, enrolled, failed (with the
-    reason in `enrolment_code`); None until the gateway has said anything. `strips_expire_on` is the day printed on the
-    tin in use.
+    reason in `enrolment_code`); None until the gateway has said anything. `paired_at` is when it answered last while it
+    was looked for. `strips_expire_on` is the day printed on the tin in use.
     """
 
     __tablename__ = "meter"
@@ -90,6 +90,7 @@ class Meter(Base):
     enrolment: Mapped[str | None]
     enrolment_code: Mapped[str | None]
     enrolled_at: Mapped[datetime]
+    paired_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]
     removed_at: Mapped[datetime | None]
     calibration_due_on: Mapped[date | None]

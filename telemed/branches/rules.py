@@ -18,6 +18,7 @@ HEARD = (
     "joined", "ok", "no_radio", "radio_off", "disk_full", "chain_broken", "server_refuses", "clock_wrong", "pair_again",
 )  # fmt: skip
 POLL_DEMO_VISIT_S, POLL_OPEN_S, POLL_CLOSED_S = 0.5, 2.0, 10.0
+PAIRED_SHOWN = timedelta(minutes=1)  # so long a pairing is news
 BATTERY_LOW_PCT = 20
 METER_CLOCK_OFF_S = 120  # above it the times of a meter's readings are corrected and the clerk is told
 REMARKS = ("battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
@@ -69,6 +70,11 @@ def next_poll_s(*, visit_is_open: bool, branch_is_open: bool, demo: bool) -> flo
 def is_passkey(digits: str) -> bool:
     """Tell whether these are the six digits with which a meter pairs."""
     return len(digits) == 6 and digits.isascii() and digits.isdigit()
+
+
+def is_just_paired(enrolment: str | None, paired_at: datetime | None, now: datetime) -> bool:
+    """Tell whether the clerk is to be told that a meter is paired."""
+    return enrolment == "enrolled" and paired_at is not None and now - paired_at < PAIRED_SHOWN
 
 
 def meter_remarks(

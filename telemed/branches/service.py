@@ -123,6 +123,7 @@ class MeterView:
     drift_s: int | None = None
     calibration_due_on: date | None = None
     strips_expire_on: date | None = None
+    is_just_paired: bool = False
 
     @property
     def is_clock_right(self) -> bool:
@@ -179,7 +180,7 @@ def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> B
             light=rules.light(gateway.status, gateway.last_seen_at, now) if gateway else "absent",
             gateway_id=gateway.id if gateway else None, gateway_seen_at=gateway.last_seen_at if gateway else None,
             queue=gateway.queue if gateway else 0, radio=gateway.radio if gateway else "system",
-            meters=[_meter_view(meter, morning.day_of(branch.zone, now)) for meter in meters],
+            meters=[_meter_view(meter, morning.day_of(branch.zone, now), now) for meter in meters],
             undecodable=gateway.undecodable if gateway and _is_news(gateway.undecodable_at, now) else 0,
             undecodable_at=gateway.undecodable_at if gateway else None,
             oldest_unsent_at=gateway.oldest_unsent_at if gateway else None,
@@ -199,7 +200,7 @@ def _outage_view(gateway: Gateway, now: datetime) -> OutageView | None:
     return OutageView(rules.outage_reason(gateway.outage_code), gateway.outage_since, gateway.outage_until)
 
 
-def _meter_view(meter: Meter, today: date) -> MeterView:
+def _meter_view(meter: Meter, today: date, now: datetime) -> MeterView:
     remarks = rules.meter_remarks(
         meter.battery_pct, meter.drift_s, meter.calibration_due_on, meter.strips_expire_on, today
     )
@@ -207,6 +208,7 @@ def _meter_view(meter: Meter, today: date) -> MeterView:
         meter.kind, meter.name, meter.model, meter.serial, meter.battery_pct, "battery_low" in remarks,
         meter.last_seen_at, meter.id, meter.enrolment, meter.enrolment_code, remarks, meter.drift_s,
         meter.calibration_due_on, meter.strips_expire_on,
+        rules.is_just_paired(meter.enrolment, meter.paired_at, now),
     )  # fmt: skip
 
 
@@ -380,7 +382,7 @@ def heartbeat(services: Services, who: Principal, beat: dict[str, Any]) -> dict[
         gateway.beat, gateway.status, gateway.radio = beat["beat"], beat["status"], beat["radio"]
         gateway.queue, gateway.last_seen_at = beat["queue"], now
         _note_journal(gateway, beat)
-        changed = _note_meters(tx, gateway, beat["meters"]) or before != rules.light(gateway.status, now, now)
+        changed = _note_meters(tx, gateway, beat["meters"], now) or before != rules.light(gateway.status, now, now)
         if changed:
             subject = Subject(branch_id=gateway.branch_id)
             audit.record(tx, now, who, "gateway.heartbeat", subject, allowed=True, reason="changed")
@@ -417,7 +419,7 @@ def _orders_after(tx: Session, gateway_id: UUID, last: int) -> list[dict[str, An
     return [{"no": row.no, "kind": row.kind, **row.body} for row in rows]
 
 
-def _note_meters(tx: Session, gateway: Gateway, seen: list[dict[str, Any]]) -> bool:
+def _note_meters(tx: Session, gateway: Gateway, seen: list[dict[str, Any]], now: datetime) -> bool:
     """Write what the gateway knows of its meters into the registry; tell whether anything but the time changed."""
     changed = False
     for report in seen:
@@ -429,11 +431,21 @@ def _note_meters(tx: Session, gateway: Gateway, seen: list[dict[str, Any]]) -> b
                 setattr(meter, name, report[name])
                 changed = True
         if report.get("enrolment") is not None and _enrolment(meter) != (report["enrolment"], report["enrolment_code"]):
+            if report["enrolment"] == "enrolled" and _has_answered(meter, report):
+                meter.paired_at = now
             meter.enrolment, meter.enrolment_code = report["enrolment"], report["enrolment_code"]
             changed = True
         if report.get("last_seen_at") is not None:
             meter.last_seen_at = report["last_seen_at"]
     return changed
+
+
+def _has_answered(meter: Meter, report: dict[str, Any]) -> bool:
+    """Tell whether a meter that was looked for has shown itself: one that did not keeps the pairing it had."""
+    if meter.enrolment in ("found", "passkey_needed"):
+        return True
+    seen_at = report.get("last_seen_at")
+    return seen_at is not None and (meter.last_seen_at is None or seen_at > meter.last_seen_at)
 
 
 def _enrolment(meter: Meter) -> tuple[str | None, str | None]:

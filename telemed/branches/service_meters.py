@@ -39,7 +39,8 @@ def enrol_meter(services: Services, who: Principal, kind: str, name: str) -> UUI
         tx.add(meter)
         tx.flush()
         body = {"enrolment_id": str(meter.id), "meter": kind, "name": meter.name}
-        order_gateway(services, tx, who.branch_id, "enrol_meter", body)
+        if order_gateway(services, tx, who.branch_id, "enrol_meter", body) is not None:
+            meter.enrolment = "looking"
         return meter.id
 
 

@@ -51,7 +51,6 @@ def enrol() -> ResponseReturnValue:
     except Invalid as error:
         form.take(error)
         return _page(form), 422
-    flash("The gateway looks for the meter now: switch it on near the branch PC.", "success")
     return redirect(url_for("branches.page"))
 
 
@@ -61,7 +60,6 @@ def pair_again(meter_id: UUID) -> ResponseReturnValue:
     """Let the gateway look for a known meter and pair with it anew."""
     try:
         service_meters.enrol_again(services(), who(), meter_id)
-        flash("The gateway looks for the meter now: switch it on near the branch PC.", "success")
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
     return _back()

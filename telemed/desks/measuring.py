@@ -109,7 +109,11 @@ def _meter_of(branch: BranchView, kind: str) -> MeterView | None:
 
 
 def _renew_s(facts: rules.Facts) -> int:
-    """Return when to look again: at the moment at which silence becomes a situation, else now and then."""
+    """Return when to look again: at the moment at which silence becomes a situation, else now and then; soon while a
+    meter is paired, as its digits must be typed within half a minute.
+    """
+    if facts.enrolment in ("looking", "found", "passkey_needed"):
+        return RENEW_WAITING_S
     if facts.asked_s is None:
         return RENEW_S
     left = rules.patience_s(facts.kind, is_demo=facts.is_demo) - facts.asked_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -257,6 +258,32 @@ def test_a_passkey_has_six_digits(pc: BranchPc, application: Application, typed:
 def test_nobody_pairs_the_meter_of_another_branch(pc: BranchPc, application: Application) -> None:
     with pytest.raises(NotFound):
         service_meters.enrol_again(application.services, cast.ANNA.who, meter_of(cast.SOSNOVO, "glucose"))
+
+
+@pytest.mark.parametrize(
+    ("states", "seen_at", "is_paired"),
+    [
+        (("looking", "found", "enrolled"), "2026-11-23T09:00:00.000Z", True),
+        (("looking", "passkey_needed", "enrolled"), "2026-11-23T09:00:00.000Z", True),
+        (("looking", "enrolled"), "2026-11-23T09:00:30.000Z", True),
+        (("looking", "enrolled"), "2026-11-23T09:00:00.000Z", False),
+        (("looking", "found"), "2026-11-23T09:00:30.000Z", False),
+    ],
+)
+def test_a_meter_that_answered_is_just_paired_and_one_that_stayed_silent_is_not(
+    pc: BranchPc, services: Services, states: tuple[str, ...], seen_at: str, is_paired: bool
+) -> None:
+    """The one that stayed silent keeps the pairing it had: the gateway says "enrolled" of both."""
+    known = {**report("glucose", "enrolled"), "last_seen_at": "2026-11-23T09:00:00.000Z"}
+    with services.db.write() as tx:
+        meter = tx.get_one(Meter, meter_of(cast.OZERKI, "glucose"))
+        meter.enrolment, meter.last_seen_at = "enrolled", datetime(2026, 11, 23, 9, tzinfo=UTC)
+    for number, state in enumerate(states, start=1):
+        last_seen_at = seen_at if state == states[-1] else known["last_seen_at"]
+        pc.beat(number, last_order=2, meters=[{**known, "enrolment": state, "last_seen_at": last_seen_at}])
+
+    view = service.branch_view(services, cast.ANNA.who, cast.OZERKI)
+    assert [meter.is_just_paired for meter in view.meters if meter.kind == "glucose"] == [is_paired]
 
 
 def test_an_unknown_word_about_an_enrolment_is_refused(pc: BranchPc) -> None:

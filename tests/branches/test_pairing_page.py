@@ -12,6 +12,7 @@ from sqlalchemy import select
 from telemed.branches.models import GatewayOrder, Meter
 from telemed.services import Services
 from tests import cast
+from tests.conftest import Clock
 from tests.make import Hands, meter_of
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
@@ -41,7 +42,25 @@ def test_a_meter_that_lost_its_pairing_is_paired_again_from_the_page(anna: Flask
     anna.post(f"/branch/meters/{MINE}/pair")
 
     assert orders(services) == ["enrol_meter"]
-    assert "looking for the meter" in anna.get("/branch").get_data(as_text=True)
+    assert "looks for the meter now" in anna.get("/branch").get_data(as_text=True)
+
+
+def test_a_meter_just_added_is_looked_for_and_says_so(anna: FlaskClient) -> None:
+    anna.post("/branch/meters", data={"kind": "glucose", "name": "Accu-Chek"})
+    text = anna.get("/branch").get_data(as_text=True)
+
+    assert "Glucose Accu-Chek</span> The gateway looks for the meter now" in text
+
+
+def test_the_page_says_for_a_while_which_meter_was_paired(anna: FlaskClient, services: Services, clock: Clock) -> None:
+    with services.db.write() as tx:
+        tx.get_one(Meter, MINE).paired_at = clock()
+    say(services, "enrolled")
+    text = anna.get("/branch").get_data(as_text=True)
+    assert "Glucose SIM-GL</span> The meter is paired. You can measure with it now." in text
+    clock.forward(minutes=1)
+
+    assert "You can measure with it now." not in anna.get("/branch").get_data(as_text=True)
 
 
 def test_the_digits_of_the_meter_go_to_the_gateway(anna: FlaskClient, services: Services) -> None:

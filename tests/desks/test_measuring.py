@@ -231,6 +231,21 @@ def test_a_fault_stands_above_the_list_and_no_other_advice_covers_it(
     assert "call the doctor" in text
 
 
+def test_a_meter_that_was_paired_is_named_and_the_visit_goes_on(
+    anna: FlaskClient, services: Services, visit: UUID, clock: Clock
+) -> None:
+    anna.post(f"/branch/meters/{GLUCOSE}/pair", data={"visit": str(visit)})
+    text = page(anna, visit)
+    assert "Glucose SIM-GL</span> The gateway looks for the meter now" in text
+    assert 'data-renew-after="5"' in text, "its digits must be typed within half a minute"
+    meter(services, enrolment="enrolled", paired_at=clock())
+    text = page(anna, visit)
+
+    assert f'data-paired="{GLUCOSE}"' in text
+    assert "Glucose SIM-GL</span> The meter is paired. You can measure with it now." in text
+    assert situation(text) is None
+
+
 def test_the_digits_of_a_meter_are_typed_in_the_visit(anna: FlaskClient, services: Services, visit: UUID) -> None:
     meter(services, enrolment="passkey_needed")
     text = page(anna, visit)
