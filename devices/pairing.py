@@ -75,6 +75,8 @@ class Enrolments:
         if enrolment is not None and digits is not None:
             enrolment.passkey = digits
             enrolment.typed.set()
+            if enrolment.state == PASSKEY_NEEDED:  # or the operator would be asked for them once more
+                self.note(enrolment_id, FOUND)
 
     async def ask_passkey(self, enrolment_id: str) -> int | None:
         """Return the passkey, asking the operator for it; None when nobody answers in time."""

@@ -382,7 +382,9 @@ def heartbeat(services: Services, who: Principal, beat: dict[str, Any]) -> dict[
         gateway.beat, gateway.status, gateway.radio = beat["beat"], beat["status"], beat["radio"]
         gateway.queue, gateway.last_seen_at = beat["queue"], now
         _note_journal(gateway, beat)
-        changed = _note_meters(tx, gateway, beat["meters"], now) or before != rules.light(gateway.status, now, now)
+        orders = _orders_after(tx, gateway.id, beat["last_order"])
+        changed = _note_meters(tx, gateway, beat["meters"], _about_pairing(orders), now)
+        changed = changed or before != rules.light(gateway.status, now, now)
         if changed:
             subject = Subject(branch_id=gateway.branch_id)
             audit.record(tx, now, who, "gateway.heartbeat", subject, allowed=True, reason="changed")
@@ -394,7 +396,7 @@ def heartbeat(services: Services, who: Principal, beat: dict[str, Any]) -> dict[
                 visit_is_open=beat["open_visit"] is not None, branch_is_open=is_open_at(branch, now),
                 demo=services.demo,
             ),
-            "orders": _orders_after(tx, gateway.id, beat["last_order"]),
+            "orders": orders,
         }  # fmt: skip
 
 
@@ -419,7 +421,14 @@ def _orders_after(tx: Session, gateway_id: UUID, last: int) -> list[dict[str, An
     return [{"no": row.no, "kind": row.kind, **row.body} for row in rows]
 
 
-def _note_meters(tx: Session, gateway: Gateway, seen: list[dict[str, Any]], now: datetime) -> bool:
+def _about_pairing(orders: list[dict[str, Any]]) -> set[str]:
+    """Return the meters whose pairing the gateway has not heard of yet: what it says of that is over."""
+    return {order["enrolment_id"] for order in orders if order["kind"] in ("enrol_meter", "passkey")}
+
+
+def _note_meters(
+    tx: Session, gateway: Gateway, seen: list[dict[str, Any]], about_pairing: set[str], now: datetime
+) -> bool:  # fmt: skip
     """Write what the gateway knows of its meters into the registry; tell whether anything but the time changed."""
     changed = False
     for report in seen:
@@ -430,7 +439,8 @@ def _note_meters(tx: Session, gateway: Gateway, seen: list[dict[str, Any]], now:
             if report.get(name) is not None and getattr(meter, name) != report[name]:
                 setattr(meter, name, report[name])
                 changed = True
-        if report.get("enrolment") is not None and _enrolment(meter) != (report["enrolment"], report["enrolment_code"]):
+        is_new = _enrolment(meter) != (report.get("enrolment"), report.get("enrolment_code"))
+        if report.get("enrolment") is not None and is_new and str(meter.id) not in about_pairing:
             if report["enrolment"] == "enrolled" and _has_answered(meter, report):
                 meter.paired_at = now
             meter.enrolment, meter.enrolment_code = report["enrolment"], report["enrolment_code"]

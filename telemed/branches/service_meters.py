@@ -65,6 +65,7 @@ def give_passkey(services: Services, who: Principal, meter_id: UUID, passkey: st
         raise Invalid(fields={"passkey": "passkey_invalid"})
     with services.act(who, "branch.enrol_meter", Subject(branch_id=who.branch_id)) as tx:
         meter = _own_meter(tx, who, meter_id)
+        meter.enrolment, meter.enrolment_code = "found", None
         body = {"enrolment_id": str(meter.id), "passkey": digits}
         if order_gateway(services, tx, meter.branch_id, "passkey", body) is None:
             raise Conflict("no_gateway")

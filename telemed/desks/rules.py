@@ -33,6 +33,7 @@ DEEDS = {
     "ketone_strip": "measure",
     "again": "measure",
     "pairing": "measure",
+    "found": "check_again",
     "undecodable": "type_in",
     "put_aside": "measure",
     "clock_wrong": "measure",
@@ -47,8 +48,8 @@ STUCK_LIGHTS = ("disk_full", "chain_broken", "revoked")
 # Here equipment stands in the way: the visit may go on without this measurement. A bad reading is simply repeated.
 MAY_GO_ON = frozenset(
     {
-        "call_doctor", "no_meter", "passkey_needed", "lost_bond", "not_paired", *PC_SITUATIONS, "pairing", "undecodable",
-        "put_aside", *CLOCK_SITUATIONS, "vanished", "not_seen",
+        "call_doctor", "no_meter", "passkey_needed", "lost_bond", "not_paired", *PC_SITUATIONS, "pairing", "found",
+        "undecodable", "put_aside", *CLOCK_SITUATIONS, "vanished", "not_seen",
     }
 )  # fmt: skip
 # The gateway corrects a meter's clock up to here (devices/records.py); a result of one that is further off has no time.
@@ -122,7 +123,7 @@ def _waiting(facts: Facts) -> str | None:
     if facts.step_state != "asked" or facts.asked_s is None:
         return None
     if facts.enrolment in ("looking", "found"):
-        return "pairing"
+        return "pairing" if facts.enrolment == "looking" else "found"
     if facts.undecodable_since:
         return "undecodable"
     if facts.put_aside_since:

@@ -226,7 +226,7 @@ def report(kind: str, enrolment: str, code: str | None = None) -> dict[str, Any]
 
 def test_the_branch_sees_how_far_an_enrolment_is_and_gives_the_passkey(pc: BranchPc, application: Application) -> None:
     services, meter_id = application.services, meter_of(cast.OZERKI, "glucose")
-    pc.beat(1, meters=[report("glucose", "passkey_needed")])
+    pc.beat(1, last_order=2, meters=[report("glucose", "passkey_needed")])
     seen = {meter.id: meter for meter in service.branch_view(services, cast.ANNA.who, cast.OZERKI).meters}
     assert seen[meter_id].enrolment == "passkey_needed"
 
@@ -239,7 +239,7 @@ def test_the_branch_sees_how_far_an_enrolment_is_and_gives_the_passkey(pc: Branc
 
 def test_a_meter_that_lost_its_pairing_is_enrolled_again_under_its_id(pc: BranchPc, application: Application) -> None:
     services, meter_id = application.services, meter_of(cast.OZERKI, "glucose")
-    pc.beat(1, meters=[report("glucose", "failed", "bond_lost")])
+    pc.beat(1, last_order=2, meters=[report("glucose", "failed", "bond_lost")])
 
     service_meters.enrol_again(services, cast.ANNA.who, meter_id)
 
@@ -247,6 +247,27 @@ def test_a_meter_that_lost_its_pairing_is_enrolled_again_under_its_id(pc: Branch
     assert (seen[meter_id].enrolment, seen[meter_id].enrolment_code) == ("looking", None)
     order = pc.beat(2, last_order=2).json["orders"][0]
     assert (order["kind"], order["enrolment_id"]) == ("enrol_meter", str(meter_id))
+
+
+def test_what_a_gateway_says_before_it_has_heard_of_the_pairing_is_over(pc: BranchPc, services: Services) -> None:
+    """Else the clerk is asked again for digits just typed, or to pair a meter that is being looked for."""
+    meter_id = meter_of(cast.OZERKI, "glucose")
+
+    def enrolment() -> str | None:
+        view = service.branch_view(services, cast.ANNA.who, cast.OZERKI)
+        return next(meter.enrolment for meter in view.meters if meter.id == meter_id)
+
+    service_meters.enrol_again(services, cast.ANNA.who, meter_id)
+    pc.beat(1, last_order=2, meters=[report("glucose", "failed", "bond_lost")])
+    assert enrolment() == "looking"
+    pc.beat(2, last_order=3, meters=[report("glucose", "passkey_needed")])
+    assert enrolment() == "passkey_needed"
+    service_meters.give_passkey(services, cast.ANNA.who, meter_id, "123456")
+    pc.beat(3, last_order=3, meters=[report("glucose", "passkey_needed")])
+    assert enrolment() == "found"
+    pc.beat(4, last_order=4, meters=[report("glucose", "failed", "passkey_wrong")])
+
+    assert enrolment() == "failed"
 
 
 @pytest.mark.parametrize("typed", ["", "12345", "1234567", "12345x", "１２３４５６"])

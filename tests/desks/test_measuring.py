@@ -254,6 +254,9 @@ def test_the_digits_of_a_meter_are_typed_in_the_visit(anna: FlaskClient, service
 
     assert answer.location == f"/counter/visits/{visit}"
     assert orders(services)[-1] == "passkey"
+    text = page(anna, visit)
+    assert "The six digits on the meter" not in text
+    assert "Glucose SIM-GL</span> The meter has answered and is being paired" in text
 
 
 def test_a_branch_without_the_meter_sends_the_clerk_to_its_page(

@@ -62,7 +62,7 @@ def test_meter_and_branch_pc_are_told_of_before_anybody_waits_in_vain(
         (replace(ASKED, clock_off_s=24 * 3600), None),
         (replace(ASKED, seen_since=True), None),
         (replace(LATE, enrolment="looking", seen_since=True), "pairing"),
-        (replace(ASKED, enrolment="found", put_aside_since=True), "pairing"),
+        (replace(ASKED, enrolment="found", put_aside_since=True), "found"),
         (replace(LATE, seen_since=True), "vanished"),
         (LATE, "not_seen"),
         (replace(LATE, enrolment="failed", enrolment_code="not_seen"), "not_paired"),

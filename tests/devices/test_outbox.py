@@ -17,7 +17,7 @@ from devices.journal import Journal, JournalFull
 from devices.meters import BLOOD_PRESSURE, GLUCOSE, EnrolledMeters, MeterIdentity
 from devices.orders import Orders
 from devices.outbox import Outbox
-from devices.pairing import Enrolments
+from devices.pairing import FOUND, PASSKEY_NEEDED, Enrolments
 from devices.session import Session
 from tests.devices.fake_server import FakeServer
 
@@ -170,6 +170,17 @@ def test_orders_take_effect_once_and_a_bad_one_holds_up_nothing(journal: Journal
         assert outbox.stored() == 1
 
     asyncio.run(run())
+
+
+def test_digits_just_typed_are_not_asked_for_again(journal: Journal) -> None:
+    enrolments = Enrolments(journal)
+    enrolments.begin("m")
+    enrolments.note("m", PASSKEY_NEEDED)
+    enrolments.give_passkey("m", "12345")
+    assert enrolments.report("m", is_known=False)["enrolment"] == PASSKEY_NEEDED, "that was nonsense"
+    enrolments.give_passkey("m", "123456")
+
+    assert enrolments.report("m", is_known=False)["enrolment"] == FOUND
 
 
 def test_a_meter_is_known_by_name_then_by_address_and_another_serial_is_refused(journal: Journal) -> None:
