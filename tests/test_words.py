@@ -274,3 +274,13 @@ def test_translations_keep_their_places_for_values(language: str) -> None:
                     lost += [english] if set(PLACE.findall(english)) != set(PLACE.findall(said)) else []
 
     assert lost == []
+
+
+@pytest.mark.parametrize("language", sorted(i18n.LANGUAGES))
+def test_an_advice_names_the_button_as_it_stands_on_the_page(language: str) -> None:
+    known = i18n.catalogue(language)
+    button = known.gettext("Pair again")
+    advice = ("now_lost_bond", "enrol_passkey_wrong", "light_pair_again_advice", "simulated_lost_bond_then")
+
+    assert known.gettext("code:do_pair") == button
+    assert [code for code in advice if button not in known.gettext(f"code:{code}")] == []
