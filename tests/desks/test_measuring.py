@@ -344,6 +344,21 @@ def test_a_pressure_that_is_hi_twice_is_no_matter_of_the_cuff(
     assert said == ["off_scale", "urgent"]
 
 
+def test_beside_an_urgent_result_nobody_is_told_to_sit_and_wait_for_the_cuff(
+    anna: FlaskClient, services: Services, visit: UUID, clock: Clock
+) -> None:
+    with services.db.write() as tx:
+        for step in tx.query(SeriesStep).filter_by(visit_id=visit):
+            step.not_before = clock() + timedelta(minutes=1)
+            if step.kind == "glucose":
+                step.state, step.advice = "done", "urgent"
+    text = page(anna, visit)
+
+    assert situation(text) == "urgent"
+    assert "data-countdown" not in text
+    assert "Put the cuff" not in text
+
+
 def test_in_the_clerks_language(sign_in: SignIn, services: Services, visit: UUID) -> None:
     anna = sign_in(cast.ANNA)
     anna.set_cookie("lang", "be")
