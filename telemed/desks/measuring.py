@@ -32,6 +32,11 @@ class Measuring:
     cuff: str | None = None
 
     @property
+    def is_about_meter(self) -> bool:
+        """Whether the sentence says "the meter", of which a corner has two."""
+        return self.situation is not None and self.situation not in ("urgent", *rules.PC_SITUATIONS)
+
+    @property
     def may_go_on(self) -> bool:
         return self.situation in rules.MAY_GO_ON
 

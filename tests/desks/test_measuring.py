@@ -157,6 +157,19 @@ def test_a_lost_pairing_is_mended_from_the_visit_and_the_clerk_stays_there(
     assert situation(page(anna, visit)) is None, "the gateway looks for the meter"
 
 
+@pytest.mark.parametrize(
+    ("enrolment", "light", "named"),
+    [("failed", "ok", ["Glucose SIM-GL"]), ("enrolled", "no_radio", []), ("enrolled", "ok", [])],
+)
+def test_a_trouble_names_its_meter_since_the_corner_has_two(
+    anna: FlaskClient, services: Services, visit: UUID, enrolment: str, light: str, named: list[str]
+) -> None:
+    branch_pc(services, status=light)
+    meter(services, enrolment=enrolment, enrolment_code="bond_lost" if enrolment == "failed" else None)
+
+    assert re.findall(r"<small data-about>([^<]+)<", page(anna, visit)) == named
+
+
 def test_a_broken_meter_does_not_hold_up_the_other_measurement(
     anna: FlaskClient, services: Services, visit: UUID
 ) -> None:
