@@ -35,6 +35,7 @@ from telemed.services import Services
 RELATIONS: tuple[Relation, ...] = ()
 KINDS = ("blood_pressure", "glucose")
 NEWEST = 8  # results of a kind that triage looks at; a series asks for three to five
+OFF_SCALE = frozenset({"pressure_hi", "pressure_lo"})
 NO_GLUCOSE = frozenset({"ketone", "strip_unknown"})  # the number is, or may be, one of ketones
 TYPED_LIMITS = {"systolic": (50, 300), "diastolic": (20, 200), "pulse": (20, 300), "glucose_mmol_l": (0.6, 33.3)}
 
@@ -74,7 +75,7 @@ class ReadingView:
     @property
     def is_no_result(self) -> bool:
         """Tell whether it says nothing of the patient; HI and LO, which have no number, say a lot."""
-        return self.status == "not_a_result" and not self.is_urgent
+        return self.status == "not_a_result" and not self.is_urgent and not OFF_SCALE & set(self.reasons)
 
 
 @dataclass(frozen=True)

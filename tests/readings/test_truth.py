@@ -111,13 +111,14 @@ def test_what_says_nothing_of_the_patient_stands_after_what_does(
     for reasons in (["control_solution"], ["glucose_hi"]):
         clock.forward(minutes=1)
         sender.judged([sender.reading(visit, **sender.glucose(None, verdict="not_a_result", reasons=reasons))])
+    measure(sender, visit, clock, pressure(None, None, None), verdict="not_a_result", reasons=["pressure_lo"])
     measure(sender, visit, clock, pressure(151, 88, 70))
-    none, control, high, real = [view.id for view in service.readings_of_visit(services, cast.VERA.who, visit)]
+    none, control, high, low, real = [view.id for view in service.readings_of_visit(services, cast.VERA.who, visit)]
     page = sign_in(cast.VERA).get(f"/doctor/cases/{taken(services, visit)}/values").text
 
     rows = re.findall(r'data-reading="([^"]+)"( class="no-result")?', page)
-    assert [UUID(row) for row, _class in rows] == [high, real, none, control], "HI has no number and is a result"
-    assert [bool(small) for _row, small in rows] == [False, False, True, True]
+    assert [UUID(row) for row, _class in rows] == [high, low, real, none, control], "HI and LO are results"
+    assert [bool(small) for _row, small in rows] == [False, False, False, True, True]
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------------
