@@ -22,7 +22,7 @@ function ring() {
   tone();
 }
 
-/** The cases that may not wait for their turn: red ones, and those that a corner called at once. */
+/** The cases that go before all others: red ones, and those that a corner called at once. */
 function urgent() {
   return new Set([...document.querySelectorAll('[data-queue] :is([data-level="RED"], [data-alarm]:not([data-stored])) form')].map((form) => form.action));
 }
