@@ -294,6 +294,34 @@ def test_the_digits_come_also_when_statistics_were_asked_for_before_the_keys_wer
     assert page.evaluate("code.digits") == other.evaluate("code.digits")
 
 
+# Asked at the first moment at which the connection says that it stands, as a call asks.
+AT_ONCE = """async () => {
+  const { fingerprints } = await import('/static/js/lib/call-code.js');
+  const [corner, doctor] = [0, 1].map(() => new RTCPeerConnection());
+  const passOn = (from, to) => { from.onicecandidate = ({candidate}) => candidate && to.addIceCandidate(candidate); };
+  passOn(corner, doctor);
+  passOn(doctor, corner);
+  const found = Promise.all([corner, doctor].map((one) => {
+    one.createDataChannel('photo', {negotiated: true, id: 1});
+    return new Promise((done) => {
+      one.onconnectionstatechange = () => one.connectionState === 'connected' && done(fingerprints(one));
+    });
+  }));
+  await doctor.setLocalDescription();
+  await corner.setRemoteDescription(doctor.localDescription);
+  await corner.setLocalDescription();
+  await doctor.setRemoteDescription(corner.localDescription);
+  return found;
+}"""
+
+
+@pytest.mark.browser
+def test_both_certificates_are_known_as_soon_as_the_connection_stands(page: Page) -> None:
+    for _ in range(10):
+        corner, doctor = page.evaluate(AT_ONCE)
+        assert (corner["mine"], corner["theirs"]) == (doctor["theirs"], doctor["mine"])
+
+
 # The corner answers an offer in which voice and picture are one bundle, the attacker's, and the data another, the true
 # doctor's, whom the attacker only passes on.
 SPLIT_OFFER = """async () => {

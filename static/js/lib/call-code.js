@@ -67,12 +67,21 @@ export function openCode({ isDoctor, tell, onChange }) {
  * certificates of all of them, so that the digits differ when somebody took one for himself.
  */
 export async function fingerprints(connection) {
+  const transports = transportsOf(connection);
+  await Promise.all(transports.map(untilSettled));
   // Not from statistics: Chromium's keep the certificates of their first look for good, Firefox's have none. What this side
   // offers is its own word; what the far side offered is only a promise, so that is read from the key exchange.
   const mine = connection.currentLocalDescription?.sdp.match(OWN_PRINT)?.[1].toUpperCase();
-  const certificates = transportsOf(connection).map((one) => one.getRemoteCertificates?.()[0]).filter(Boolean);
+  const certificates = transports.map((one) => one.getRemoteCertificates?.()[0]).filter(Boolean);
   const theirs = [...new Set(await Promise.all(certificates.map(printOf)))].sort().join(" ");
   return mine && theirs ? { mine, theirs } : null;
+}
+
+// The connection says that it is connected before its transports say so, and they know of the certificates only then.
+async function untilSettled(transport) {
+  while (transport.state === "new" || transport.state === "connecting") {
+    await new Promise((resolve) => transport.addEventListener("statechange", resolve, { once: true }));
+  }
 }
 
 function transportsOf(connection) {
