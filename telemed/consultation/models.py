@@ -124,7 +124,9 @@ class CallPhoto(Base):
 
 
 class CaseGap(Base):
-    """A case that went to the doctors incomplete: what was missing, and the clerk's reason (codes of rules.py)."""
+    """A case that went to the doctors incomplete, or at once: what was missing, and the clerk's reason (codes of
+    rules.py).
+    """
 
     __tablename__ = "case_gap"
 

@@ -39,7 +39,8 @@ HANDOVER_MAX = 1000
 STORED_ANSWER_WITHIN = timedelta(hours=24)
 VITALS_NEEDED = 2
 # Why a clerk may send a case that is not complete; the doctor sees the reason.
-DESPITE = ("meter_silent", "patient_cannot_say", "cannot_wait")
+CANNOT_WAIT = "cannot_wait"
+DESPITE = ("meter_silent", "patient_cannot_say", CANNOT_WAIT)
 
 
 def may_go(state: str, to: str) -> bool:

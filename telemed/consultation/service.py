@@ -70,8 +70,8 @@ class CaseView:
 
     @property
     def cannot_wait(self) -> bool:
-        """Whether the corner called at once, before everything was asked and measured."""
-        return self.despite == "cannot_wait"
+        """Whether the corner called at once, mostly before everything was asked and measured."""
+        return self.despite == rules.CANNOT_WAIT
 
     @property
     def needs_a_doctor_now(self) -> bool:

@@ -32,13 +32,14 @@ def _missing(services: Services, tx: Session, visit_id: UUID) -> tuple[str, ...]
 
 def hand_to_doctors(services: Services, who: Principal, visit_id: UUID, despite: str | None = None) -> None:
     """Finish the check-up and queue its case. Raises Conflict("case_incomplete", missing=[codes]) unless nothing is
-    missing or `despite` names a reason; what checkup.finish raises too.
+    missing or `despite` names a reason; what checkup.finish raises too. That a case cannot wait is kept even when
+    nothing is missing: its level may not tell, as HI and LO of a pressure have no number.
     """
     missing = missing_at_counter(services, who, visit_id)
-    if missing:
-        if despite not in rules.DESPITE:
-            raise Conflict("case_incomplete", missing=list(missing))
+    if despite in rules.DESPITE and (missing or despite == rules.CANNOT_WAIT):
         _note_gap(services, who, visit_id, missing, despite)
+    elif missing:
+        raise Conflict("case_incomplete", missing=list(missing))
     checkup.finish(services, who, visit_id)
 
 

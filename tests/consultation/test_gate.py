@@ -107,6 +107,17 @@ def test_a_clerk_may_send_it_with_a_reason_that_the_doctor_sees(
     assert (case.missing, case.despite) == (("medicines",), "patient_cannot_say")
 
 
+def test_a_whole_case_that_cannot_wait_says_so_whatever_its_level(
+    services: Services, measured: UUID, jobs: Callable[[], int]
+) -> None:
+    checkup.answer_questions(services, cast.ANNA.who, measured, WHOLE)
+    service_gate.hand_to_doctors(services, cast.ANNA.who, measured, "cannot_wait")
+    jobs()
+
+    (case,) = service.queue(services, cast.VERA.who)
+    assert (case.missing, case.needs_a_doctor_now) == ((), True)
+
+
 def test_a_reason_that_is_none_of_ours_is_no_reason(services: Services, measured: UUID) -> None:
     checkup.answer_questions(services, cast.ANNA.who, measured, {**WHOLE, "medicines": ""})
 

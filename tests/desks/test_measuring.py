@@ -16,6 +16,7 @@ from telemed.branches.models import Gateway, GatewayOrder, Meter
 from telemed.checkup import service
 from telemed.checkup.models import SeriesStep
 from telemed.ids import new_id
+from telemed.readings import service as readings
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
@@ -357,6 +358,24 @@ def test_a_pressure_that_is_hi_twice_is_no_matter_of_the_cuff(
         said.append(situation(page(anna, visit)))
 
     assert said == ["off_scale", "urgent"]
+
+
+def test_an_urgent_result_calls_the_doctor_at_once_also_when_nothing_is_missing(
+    anna: FlaskClient, services: Services, visit: UUID
+) -> None:
+    """The level of a pressure that is HI twice is that of its other readings."""
+    answers = {**CALM, "question": "нет", "medicines": "нет", "allergies": "нет"}
+    service.answer_questions(services, cast.ANNA.who, visit, answers)
+    typed = {"glucose": {"glucose_mmol_l": 5.4}, "blood_pressure": {"systolic": 120, "diastolic": 80, "pulse": 70}}
+    for kind, values in typed.items():
+        readings.type_in(services, cast.ANNA.who, visit, kind, values)
+    with services.db.write() as tx:
+        step = tx.query(SeriesStep).filter_by(visit_id=visit, kind="blood_pressure", ordinal=2).one()
+        step.state, step.advice = "done", "urgent"
+    text = page(anna, visit)
+
+    assert (situation(text), "data-missing" in text) == ("urgent", False)
+    assert '<input type="hidden" name="despite" value="cannot_wait">' in text
 
 
 def test_beside_an_urgent_result_nobody_is_told_to_sit_and_wait_for_the_cuff(
