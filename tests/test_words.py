@@ -178,6 +178,8 @@ def reasons() -> Iterator[str]:
             given = getattr(node, "elts", []) if isinstance(node, ast.List | ast.Tuple) else []
             if isinstance(node, ast.Call) and name_of(node) == "append":
                 given = node.args
+            elif isinstance(node, ast.Return):
+                given = [node.value]
             yield from (text for part in given for text in texts(part))
     yield from (*plausibility.FAULTS, *plausibility.DOUBTS)
     yield from ("no_visit", "meter_not_enrolled", "visit_elsewhere", "visit_not_open", "time_unknown", "outside_window")
@@ -246,6 +248,7 @@ def test_the_sweep_finds_words_codes_and_reasons() -> None:
     assert ("The case is in the queue again.",) in SENTENCES
     assert ("waiting %(n)s minute", "waiting %(n)s minutes") in SENTENCES
     assert {"case_taken", "note_changed", "unusual_pressure", "glucose_hi", "upper_below_lower"} <= set(CODES)
+    assert {"pressure_hi", "pressure_lo", "no_pressure"} <= set(CODES)
 
 
 def test_one_sentence_has_one_translation() -> None:
