@@ -221,6 +221,14 @@ def is_said(language: str, forms: tuple[str, ...]) -> bool:
 
 
 @pytest.mark.parametrize("language", sorted(i18n.LANGUAGES))
+def test_no_catalogue_keeps_a_sentence_that_nothing_says(language: str) -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (*TEMPLATES, *PYTHON)).replace("\\", "")
+    kept = {str(key[0] if isinstance(key, tuple) else key) for key in i18n.catalogue(language)._catalog}  # type: ignore[attr-defined]
+
+    assert sorted(text for text in kept if not text.startswith("code:") and text not in source) == []
+
+
+@pytest.mark.parametrize("language", sorted(i18n.LANGUAGES))
 def test_every_code_has_a_sentence(language: str) -> None:
     known = i18n.catalogue(language)
     missing = [
