@@ -56,7 +56,7 @@ ADVICE = {
     "impossible_pressure": "no_number",
     "lower_not_below_upper": "no_number",
 }
-URGENT, OFF_SCALE = "urgent", "off_scale"
+URGENT, OFF_SCALE, CALL_DOCTOR = "urgent", "off_scale", "call_doctor"
 # What a demo's simulated meter can be told to do wrong, and which kind of meter can; the same table as devices/simulator
 # has, agreed in tests/contract/simulated-faults.json.
 _ANY, _CUFF, _STRIP = ("blood_pressure", "glucose"), ("blood_pressure",), ("glucose",)
@@ -121,9 +121,10 @@ def advice(status: str, reasons: Sequence[str], tries: int, last: str | None = N
     strange = next((code for code in found if code in ("control_solution", "ketone_strip")), None)
     if strange or URGENT in found:
         return strange or URGENT
-    if OFF_SCALE in found and last == OFF_SCALE:
+    # The advice to call the doctor may stand for a HI or LO of the try before: then it is not forgotten.
+    if OFF_SCALE in found and last in (OFF_SCALE, CALL_DOCTOR):
         return URGENT
-    return "call_doctor" if tries >= TRIES_BEFORE_THE_DOCTOR else next(iter(found), "again")
+    return CALL_DOCTOR if tries >= TRIES_BEFORE_THE_DOCTOR else next(iter(found), "again")
 
 
 # --- the series and its mean: the table of guidelines is protocols.json -----------------------------------------------

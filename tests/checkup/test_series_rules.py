@@ -112,7 +112,10 @@ def test_a_bad_reading_is_advised_on_without_its_value(status, reasons, tries, a
     assert rules.after(status, advice) == state
 
 
-@pytest.mark.parametrize(("last", "advice"), [(None, "off_scale"), ("movement", "off_scale"), ("off_scale", "urgent")])
+@pytest.mark.parametrize(
+    ("last", "advice"),
+    [(None, "off_scale"), ("movement", "off_scale"), ("off_scale", "urgent"), ("call_doctor", "urgent")],
+)
 def test_a_pressure_off_the_meters_scale_is_measured_once_more_and_then_the_doctor_is_called(last, advice):
     assert rules.advice("not_a_result", ("pressure_hi",), 2, last) == advice
     assert rules.after("not_a_result", advice) == ("done" if advice == "urgent" else "repeat")
