@@ -30,11 +30,17 @@ class Measuring:
     meter: MeterView | None
     renew_s: int
     cuff: str | None = None
+    is_only_meter: bool = True
 
     @property
     def is_about_meter(self) -> bool:
         """Whether the sentence says "the meter", of which a corner has two."""
         return self.situation is not None and self.situation not in ("urgent", *rules.PC_SITUATIONS)
+
+    @property
+    def named(self) -> MeterView | None:
+        """The meter that the sentence is surely about: which of two of a kind was used, nobody says."""
+        return self.meter if self.is_only_meter or self.situation in rules.PAIRING_SITUATIONS else None
 
     @property
     def may_go_on(self) -> bool:
@@ -57,6 +63,7 @@ def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
         step, situation, _sentences(situation, facts), rules.DEEDS[situation] if situation else None,
         "cannot_wait" if situation == "urgent" else "meter_silent",
         rules.remarks(situation, told, has_put_aside=has_put_aside), meter, _renew_s(facts), _cuff(visit),
+        is_only_meter=sum(one.kind == facts.kind for one in branch.meters) < 2,
     )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ DEEDS = {
     "vanished": "measure",
     "not_seen": "measure",
 }
+PAIRING_SITUATIONS = ("passkey_needed", "lost_bond", "not_paired", "pairing", "found")
 PC_SITUATIONS = ("pc_missing", "pc_trouble", "pc_stuck")
 CLOCK_SITUATIONS = ("clock_wrong", "clock_far_off")
 # What looking again will not mend: the display's figures are typed in meanwhile.

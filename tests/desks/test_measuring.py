@@ -171,6 +171,17 @@ def test_a_trouble_names_its_meter_since_the_corner_has_two(
     assert re.findall(r"<small data-about>([^<]+)<", page(anna, visit)) == named
 
 
+def test_of_two_meters_of_a_kind_none_is_blamed_for_a_reading(
+    anna: FlaskClient, services: Services, visit: UUID
+) -> None:
+    anna.post("/branch/meters", data={"kind": "glucose", "name": "Accu-Chek"})
+    with services.db.write() as tx:
+        step = tx.query(SeriesStep).filter_by(visit_id=visit, kind="glucose").one()
+        step.state, step.advice = "repeat", "strip"
+
+    assert re.findall(r"<small data-about>([^<]+)<", page(anna, visit)) == ["Glucose"]
+
+
 def test_a_broken_meter_does_not_hold_up_the_other_measurement(
     anna: FlaskClient, services: Services, visit: UUID
 ) -> None:
