@@ -69,7 +69,8 @@ def _push(name: str, rooms: dict[str, str], *more_ids: str) -> Live:
 BRANCH = {"branch": "branch_id"}
 VISIT = {"branch": "branch_id", "visit": "visit_id"}
 CASE = {"queue": "region_id", "visit": "visit_id", "consultation": "consultation_id"}
-CALL = {"consultation": "consultation_id"}
+TALK = {"consultation": "consultation_id"}
+CALL = {"visit": "visit_id", **TALK}
 PARCEL = {"dispatch": "region_id", "pharmacy": "region_id", "parcel": "parcel_id", "branch": "branch_id"}
 
 LIVE: dict[type, tuple[Live, ...]] = {
@@ -96,9 +97,10 @@ LIVE: dict[type, tuple[Live, ...]] = {
     consultation.CaseTaken: (_push("queue:changed", CASE),),
     consultation.CaseStored: (_push("queue:changed", CASE),),
     consultation.PhoneAsked: (_push("queue:changed", CASE),),
+    consultation.PhoneChosen: (_push("call:changed", CALL),),
     consultation.CallStarted: (_push("call:changed", CALL),),
-    consultation.MessageWritten: (_push("chat:written", CALL, "message_id"),),
-    consultation.PhotoStored: (_push("photo:stored", CALL, "photo_id"),),
+    consultation.MessageWritten: (_push("chat:written", TALK, "message_id"),),
+    consultation.PhotoStored: (_push("photo:stored", TALK, "photo_id"),),
     consultation.ConsultationEnded: (_push("queue:changed", CASE), _push("call:ended", {"call": "consultation_id"})),
     delivery.OrderPlaced: (_push("order:placed", {"pharmacy": "region_id"}),),
     delivery.ParcelMoved: (_push("parcel:moved", PARCEL),),

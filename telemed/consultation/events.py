@@ -76,6 +76,16 @@ class PhoneAsked:
 
 
 @dataclass(frozen=True)
+class PhoneChosen:
+    """The talk came down to the telephone, or went up from it again."""
+
+    consultation_id: UUID
+    visit_id: UUID
+    branch_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class MessageWritten:
     """A line of chat was stored."""
 

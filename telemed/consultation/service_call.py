@@ -18,7 +18,7 @@ from telemed.access.roles import is_open_to
 from telemed.booking.models import Doctor
 from telemed.branches import service as branches
 from telemed.consultation import rules
-from telemed.consultation.events import CallStarted, MessageWritten, PhoneAsked
+from telemed.consultation.events import CallStarted, MessageWritten, PhoneAsked, PhoneChosen
 from telemed.consultation.line import judged_roughly
 from telemed.consultation.media_client import MediaClient
 from telemed.consultation.media_plane import MediaPlane
@@ -146,7 +146,9 @@ def note_call_step(services: Services, who: Principal, case_id: UUID, kind: str,
         now = services.clock()
         tx.add(CallStep(id=new_id(), consultation_id=case_id, role=str(who.role), kind=kind, reason=reason, at=now))
         if kind in rules.MODES:
-            case.mode = rules.lowest([kind, *_mode_of_other(tx, case, str(who.role))])
+            before, case.mode = case.mode, rules.lowest([kind, *_mode_of_other(tx, case, str(who.role))])
+            if "telephone" in (before, case.mode) and before != case.mode:
+                services.publish(tx, PhoneChosen(case.id, case.visit_id, case.branch_id, now))
         if kind == "heard" and case.state == "taken":
             case.state, case.call_started_at = "in_call", now
             services.publish(tx, CallStarted(case.id, case.visit_id, case.branch_id, now))

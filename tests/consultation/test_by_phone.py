@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
+from telemed.bootstrap import Application
 from telemed.checkup import service as checkup
 from telemed.consultation import service, service_call
 from telemed.errors import Conflict, NotFound
@@ -80,6 +82,23 @@ def test_the_next_step_at_the_corner_is_the_telephone_while_the_talk_is_by_telep
     assert said() == (False, True)
     service.take(services, cast.VERA.who, case.id)
     assert said() == (False, True)
+
+
+def test_the_corners_page_hears_of_the_telephone_and_of_the_talk_when_they_begin(
+    application: Application, services: Services, visit: UUID, sign_in: SignIn
+) -> None:
+    clerk, (case,) = sign_in(cast.ANNA), service.queue(services, cast.VERA.who)
+    service.take(services, cast.VERA.who, case.id)
+    socket = application.io.test_client(application.app, flask_test_client=clerk)
+    assert socket.emit("watch", {"room": f"visit:{visit}"}, callback=True) == {"ok": True}
+    heard = []
+    for kind in ("thin_video", "telephone", "telephone", "video", "heard", "heard"):
+        service_call.note_call_step(services, cast.VERA.who, case.id, kind, "doctor")
+        heard.append([news["name"] for news in socket.get_received()])
+
+    news = ["call:changed"]
+    assert heard == [[], news, [], news, news, []]
+    assert re.search(r'data-live-events="[^"]*call:changed', clerk.get(f"/counter/visits/{visit}").text)
 
 
 def test_asking_twice_is_once_and_can_be_taken_back(services: Services, visit: UUID) -> None:
