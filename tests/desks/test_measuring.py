@@ -15,6 +15,7 @@ from telemed.bootstrap import Application
 from telemed.branches.models import Gateway, GatewayOrder, Meter
 from telemed.checkup import service
 from telemed.checkup.models import SeriesStep
+from telemed.consultation import service as consultation
 from telemed.ids import new_id
 from telemed.readings import service as readings
 from telemed.services import Services
@@ -209,6 +210,23 @@ def test_what_a_measurement_asks_for_at_once_is_not_hidden_by_the_other_meters_t
     text = page(anna, visit)
 
     assert (situation(text), may_leave(text)) == (advice, left)
+
+
+def test_what_the_doctor_reads_of_a_measurement_given_up_is_true_of_a_meter_that_answered(
+    sign_in: SignIn, anna: FlaskClient, services: Services, visit: UUID
+) -> None:
+    with services.db.write() as tx:
+        step = tx.query(SeriesStep).filter_by(visit_id=visit, kind="blood_pressure", ordinal=1).one()
+        step.state, step.advice = "repeat", "call_doctor"
+    box = page(anna, visit).partition('data-situation="call_doctor"')[2].partition("<details")[0]
+    (despite,) = re.findall(r'name="despite" value="(\w+)">', box)
+    anna.post(f"/visits/{visit}/finish", data={"despite": despite})
+    with services.db.write() as tx:
+        case = consultation.queue_case(services, tx, visit)
+    assert case is not None
+    consultation.take(services, cast.VERA.who, case)
+
+    assert "The meter gives no result." in sign_in(cast.VERA).get(f"/doctor/cases/{case}").text
 
 
 def test_while_the_pc_looks_for_a_meter_the_page_says_so_and_blames_nobody(
