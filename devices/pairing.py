@@ -95,6 +95,8 @@ class Enrolments:
         """Tell the operator how far it is."""
         enrolment = self._known.setdefault(enrolment_id, Enrolment(self._now_s()))
         enrolment.state, enrolment.code = state, code
+        if state == PASSKEY_NEEDED:  # asked late in the minute, it is worth as much as early
+            enrolment.until = max(enrolment.until, self._now_s() + PASSKEY_WITHIN_S)
         if state in (ENROLLED, FAILED):
             self._remember_bond(enrolment_id, is_lost=state == FAILED)
         self.changed.set()

@@ -183,6 +183,19 @@ def test_digits_just_typed_are_not_asked_for_again(journal: Journal) -> None:
     assert enrolments.report("m", is_known=False)["enrolment"] == FOUND
 
 
+def test_digits_asked_for_late_in_the_minute_are_taken_and_nobody_calls_the_meter_paired(journal: Journal) -> None:
+    now_s = 0.0
+    enrolments = Enrolments(journal, lambda: now_s)
+    enrolments.begin("m")
+    now_s = 55.0
+    enrolments.note("m", PASSKEY_NEEDED)
+    now_s = 75.0
+    assert enrolments.report("m", is_known=True)["enrolment"] == PASSKEY_NEEDED
+    enrolments.give_passkey("m", "123456")
+
+    assert enrolments.report("m", is_known=True)["enrolment"] == FOUND
+
+
 def test_a_meter_is_known_by_name_then_by_address_and_another_serial_is_refused(journal: Journal) -> None:
     meters = EnrolledMeters(journal)
     meters.enrol("m", BLOOD_PRESSURE, "A&D_UA-651", NOW)
