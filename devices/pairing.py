@@ -129,10 +129,16 @@ class Enrolments:
         if self.is_bond_lost(enrolment_id) and not self.open(enrolment_id):
             state, code = FAILED, enrolment.code if enrolment and enrolment.state == FAILED else BOND_LOST
         elif enrolment is None or (enrolment.state != ENROLLED and not enrolment.is_open(self._now_s())):
-            state, code = (ENROLLED, None) if is_known else (FAILED, NOT_SEEN)
+            state, code = self._after_the_minute(enrolment, is_known=is_known)
         else:
             state, code = enrolment.state, enrolment.code
         return {"enrolment": state, "enrolment_code": code}
+
+    @staticmethod
+    def _after_the_minute(enrolment: Enrolment | None, *, is_known: bool) -> tuple[str, str | None]:
+        if enrolment is not None and enrolment.is_fresh:  # the old pairing is gone, and no new one was made
+            return FAILED, LINK_LOST
+        return (ENROLLED, None) if is_known else (FAILED, NOT_SEEN)
 
     def _remember_bond(self, enrolment_id: str, *, is_lost: bool) -> None:
         if is_lost != self.is_bond_lost(enrolment_id):

@@ -17,7 +17,7 @@ from devices.journal import Journal, JournalFull
 from devices.meters import BLOOD_PRESSURE, GLUCOSE, EnrolledMeters, MeterIdentity
 from devices.orders import Orders
 from devices.outbox import Outbox
-from devices.pairing import FOUND, PASSKEY_NEEDED, Enrolments
+from devices.pairing import ENROLLED, FAILED, FOUND, LINK_LOST, LOOK_FOR_S, LOOKING, PASSKEY_NEEDED, Enrolments
 from devices.session import Session
 from tests.devices.fake_server import FakeServer
 
@@ -194,6 +194,22 @@ def test_digits_asked_for_late_in_the_minute_are_taken_and_nobody_calls_the_mete
     enrolments.give_passkey("m", "123456")
 
     assert enrolments.report("m", is_known=True)["enrolment"] == FOUND
+
+
+def test_a_meter_that_went_away_while_it_was_paired_anew_is_not_paired(journal: Journal) -> None:
+    now_s = 0.0
+    enrolments = Enrolments(journal, lambda: now_s)
+    enrolments.begin("m")
+    enrolments.note("m", LOOKING)
+    now_s = LOOK_FOR_S
+    assert enrolments.report("m", is_known=True)["enrolment"] == ENROLLED, "it was not found and keeps what it had"
+
+    enrolments.begin("m")
+    begun = enrolments.open("m")
+    assert begun is not None
+    begun.is_fresh = True
+    now_s += LOOK_FOR_S
+    assert enrolments.report("m", is_known=True) == {"enrolment": FAILED, "enrolment_code": LINK_LOST}
 
 
 def test_a_meter_is_known_by_name_then_by_address_and_another_serial_is_refused(journal: Journal) -> None:
