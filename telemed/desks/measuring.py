@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from telemed.branches.service import BranchView, MeterView
@@ -54,8 +54,10 @@ def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
         return None
     step = _spoken_of(visit)
     meter = _meter_of(branch, step.kind if step else "glucose")
-    put_aside_at = service_quarantine.newest_put_aside(services(), who(), branch.id)
+    put_aside_at, put_aside_why = service_quarantine.newest_put_aside(services(), who(), branch.id)
     facts = _facts(visit, step, branch, meter, is_urgent, put_aside_at)
+    if put_aside_why not in rules.CLOCK_REASONS:
+        facts = replace(facts, clock_off_s=0)
     situation = rules.situation(facts)
     has_put_aside = put_aside_at is not None and put_aside_at >= visit.opened_at
     told = [remark for one in branch.meters for remark in one.remarks]

@@ -44,6 +44,8 @@ DEEDS = {
 PAIRING_SITUATIONS = ("passkey_needed", "lost_bond", "not_paired", "pairing", "found")
 PC_SITUATIONS = ("pc_missing", "pc_trouble", "pc_stuck")
 CLOCK_SITUATIONS = ("clock_wrong", "clock_far_off")
+# Why a reading was put aside that a right clock would have placed; the gateway names no visit for what it takes for old.
+CLOCK_REASONS = ("no_visit", "time_unknown", "outside_window")
 # What looking again will not mend: the display's figures are typed in meanwhile.
 STUCK_LIGHTS = ("disk_full", "chain_broken", "revoked")
 # Here equipment stands in the way: the visit may go on without this measurement. A bad reading is simply repeated.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from telemed.access.models import Account
@@ -87,11 +87,19 @@ def tray_of_branch(services: Services, who: Principal) -> list[TrayItem]:
         ]  # fmt: skip
 
 
-def newest_put_aside(services: Services, who: Principal, branch_id: UUID) -> datetime | None:
-    """Return when the newest reading still in the branch's tray came in; None when the tray is empty."""
+def newest_put_aside(services: Services, who: Principal, branch_id: UUID) -> tuple[datetime | None, str]:
+    """Return when the newest reading still in the branch's tray came in, and why it is there; (None, "") when the tray is
+    empty.
+    """
+    newest = (
+        select(QuarantinedItem.received_at, QuarantinedItem.reason)
+        .where(QuarantinedItem.branch_id == branch_id, QuarantinedItem.item.is_not(None))
+        .order_by(QuarantinedItem.received_at.desc())
+        .limit(1)
+    )
     with services.look(who, "quarantine.list", Subject(branch_id=branch_id)) as tx:
-        waiting = (QuarantinedItem.branch_id == branch_id, QuarantinedItem.item.is_not(None))
-        return tx.scalar(select(func.max(QuarantinedItem.received_at)).where(*waiting))
+        row = tx.execute(newest).first()
+        return (row.received_at, row.reason) if row else (None, "")
 
 
 def _state(row: QuarantinedItem) -> str:
