@@ -18,6 +18,7 @@ from telemed.checkup.models import SeriesStep
 from telemed.consultation import service as consultation
 from telemed.ids import new_id
 from telemed.readings import service as readings
+from telemed.readings.models import QuarantinedItem
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
@@ -365,6 +366,10 @@ def test_a_reading_put_aside_for_the_meters_clock_is_told_of_in_one_sentence(
     meter(services, drift_s=10_800)
     text = page(anna, visit)
     assert (situation(text), remarks(text)) == ("clock_wrong", [])
+    with services.db.write() as tx:
+        (item,) = tx.query(QuarantinedItem)
+        item.reason = "meter_not_enrolled"
+    assert situation(page(anna, visit)) == "put_aside", "that clock is wrong too, but it is not why"
 
     sender.opened(visit)
     sender.reading(visit, **sender.glucose(7.9))
@@ -405,6 +410,21 @@ def test_an_urgent_result_calls_the_doctor_at_once_also_when_nothing_is_missing(
 
     assert (situation(text), "data-missing" in text) == ("urgent", False)
     assert '<input type="hidden" name="despite" value="cannot_wait">' in text
+
+
+def test_who_feels_unwell_while_measuring_has_the_doctor_called_at_once_whatever_is_missing(
+    anna: FlaskClient, services: Services, visit: UUID
+) -> None:
+    answers = {**CALM, "question": "нет", "medicines": "нет", "allergies": "нет"}
+    service.answer_questions(services, cast.ANNA.who, visit, answers)
+    for is_whole in (False, True):
+        text = page(anna, visit)
+        assert ("data-missing" not in text) == is_whole
+        assert "The patient feels unwell: call the doctor" in text
+        assert '<input type="hidden" name="despite" value="cannot_wait">' in text
+        assert ("Call the doctor already" in text) == is_whole
+        pressure = {"systolic": 120, "diastolic": 80, "pulse": 70}
+        readings.type_in(services, cast.ANNA.who, visit, "blood_pressure", pressure)
 
 
 def test_beside_an_urgent_result_nobody_is_told_to_sit_and_wait_for_the_cuff(
