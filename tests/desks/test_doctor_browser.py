@@ -108,6 +108,22 @@ def test_what_cannot_wait_rings_as_the_page_says(
     assert page.evaluate("window.rings") == rings
 
 
+def test_a_page_that_may_not_sound_before_it_is_touched_says_so(page: Page) -> None:
+    page.add_init_script("""
+      let state = "suspended";
+      Object.defineProperty(AudioContext.prototype, "state", { get: () => state });
+      AudioContext.prototype.resume = async function () {
+        state = "running";
+        this.dispatchEvent(new Event("statechange"));
+      };
+    """)
+    page.goto("/doctor")
+    remark = page.get_by_text("This page is still silent")
+    expect(remark).to_be_visible()
+    page.locator("h1").click()
+    expect(remark).to_be_hidden()
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 def test_an_ended_case_begins_with_what_was_decided(
     page: Page, services: Services, incomplete: UUID, width: int, height: int

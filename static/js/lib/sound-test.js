@@ -1,6 +1,6 @@
 // A look at the microphone and a tone for the loudspeaker, for every page that tries its sound out.
 
-const TONE_HZ = 440, TONE_S = 0.7, TONE_GAIN = 0.2, LOOK_MS = 100;
+const TONE_HZ = 440, TONE_S = 0.7, TONE_GAIN = 0.2, LOOK_MS = 100, STARTS_WITHIN_MS = 500;
 let audio = null;
 const context = () => (audio ??= new AudioContext());
 
@@ -19,6 +19,17 @@ export function listen(stream, onLevel) {
     source.disconnect();
     stream.getTracks().forEach((track) => track.stop());
   };
+}
+
+/**
+ * Tell `onChange` whether this page can sound, soon and when it changes. A browser is silent until its user has touched
+ * the page, so the first touch switches the sound on.
+ */
+export function watchSound(onChange) {
+  const look = () => onChange(context().state === "running");
+  context().addEventListener("statechange", look);
+  for (const touch of ["pointerdown", "keydown"]) addEventListener(touch, () => context().resume().catch(() => {}));
+  setTimeout(look, STARTS_WITHIN_MS); // where it may sound untouched, it takes a moment to begin
 }
 
 /** Play a short tone. */

@@ -1,11 +1,12 @@
 // Keep the doctor's queue fresh: news says only that something changed, the list is fetched whole.
 import { live } from "../../lib/live.js";
 import { say } from "../../lib/notice.js";
-import { tone } from "../../lib/sound-test.js";
+import { tone, watchSound } from "../../lib/sound-test.js";
 import { word } from "../../lib/words.js";
 
 const list = document.querySelector("[data-queue]");
 const line = live();
+const silent = document.querySelector("[data-ring-silent]");
 let known = urgent();
 
 async function refresh() {
@@ -27,6 +28,7 @@ function urgent() {
   return new Set([...document.querySelectorAll('[data-queue] :is([data-level="RED"], [data-alarm]:not([data-stored])) form')].map((form) => form.action));
 }
 
+watchSound((canSound) => { if (silent) silent.hidden = canSound; });
 line.watch(list.dataset.room);
 line.on("queue:changed", refresh);
 line.onGap(refresh);
