@@ -47,7 +47,8 @@ function telephone() {
   const isOn = part("number").hidden;
   showNumber(isOn);
   if (call) return call.setStep(isOn ? "telephone" : "automatic", box.dataset.callRole);
-  if (isOn) line.ask("call:step", { call_id: box.dataset.call, kind: "telephone", reason: "asked" }).catch(() => {});
+  const kind = isOn ? "telephone" : "video";
+  line.ask("call:step", { call_id: box.dataset.call, kind, reason: "asked" }).catch(() => {});
 }
 
 function showNumber(isShown) {
