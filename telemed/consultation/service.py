@@ -354,9 +354,16 @@ def save_note(services: Services, who: Principal, case_id: UUID, note: dict[str,
         return case.note_rev
 
 
+def _check_note(note: dict[str, str]) -> None:
+    if not (note.get("assessment") or "").strip():
+        raise Invalid("note_needed", fields={"assessment": "note_needed"})
+    if (field := field_with_blank(note)) is not None:
+        raise Invalid("note_blank", fields={field: "note_blank"})
+
+
 def end(services: Services, who: Principal, case_id: UUID, outcome: str) -> None:
-    """End the consultation with an outcome. A treated or advised case needs an assessment in its note, and no note is
-    ended with a template's blank in it.
+    """End the consultation with an outcome. Unless the patient was not reached, the note needs an assessment, and no
+    template's blank may be left in it.
     """
     if outcome not in rules.OUTCOMES:
         raise Invalid(fields={"outcome": "required"})
@@ -365,10 +372,8 @@ def end(services: Services, who: Principal, case_id: UUID, outcome: str) -> None
         if case.state == "ended" and case.outcome == outcome:
             return
         note = services.vault.open(tx, case, "note")
-        if outcome != "not_reached" and not (note.get("assessment") or "").strip():
-            raise Invalid("note_needed", fields={"assessment": "note_needed"})
-        if (field := field_with_blank(note)) is not None:
-            raise Invalid("note_blank", fields={field: "note_blank"})
+        if outcome != "not_reached":
+            _check_note(note)
         _step(case, "ended", "case_ended")
         case.outcome, case.ended_at = outcome, services.clock()
         services.publish(

@@ -342,6 +342,11 @@ def test_a_note_is_not_ended_with_a_blank_of_its_template(services: Services, ca
     service.end(services, cast.VERA.who, case, "treated")
 
 
+def test_who_was_not_reached_needs_no_finished_note(services: Services, case: UUID) -> None:
+    service.save_note(services, cast.VERA.who, case, {"plan": "Лечение: ___."}, 0)
+    service.end(services, cast.VERA.who, case, "not_reached")
+
+
 def test_a_case_ends_once_and_with_an_assessment(services: Services, case: UUID) -> None:
     with pytest.raises(Invalid) as refused:
         service.end(services, cast.VERA.who, case, "treated")

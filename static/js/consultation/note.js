@@ -72,7 +72,7 @@ addEventListener("pagehide", () => {
 });
 // Leaving with unsaved words asks first; ending the case saves them before.
 document.querySelector(".end-case")?.addEventListener("submit", async (event) => {
-  if (goToBlank(form)) {
+  if (event.currentTarget.outcome.value !== "not_reached" && goToBlank(form)) {
     event.preventDefault();
     return say(word("code:note_blank"), "warn");
   }
