@@ -37,6 +37,7 @@ URGENCY = ("RED", "AMBER", "YELLOW", "UNKNOWN", "GREEN")
 CARE_BEFORE, CARE_AFTER = timedelta(days=7), timedelta(days=30)
 HANDOVER_MAX = 1000
 STORED_ANSWER_WITHIN = timedelta(hours=24)
+HANDED_KEPT = timedelta(minutes=15)
 VITALS_NEEDED = 2
 # Why a clerk may send a case that is not complete; the doctor sees the reason.
 CANNOT_WAIT = "cannot_wait"
@@ -56,6 +57,13 @@ def queue_key(level: str, queued_at: datetime) -> tuple[int, datetime]:
 def keeps_place(level: str, corner_left_at: datetime | None, now: datetime) -> bool:
     """Tell whether a case given back keeps its place: always while the corner is there, ten minutes after it was lost."""
     return needs_the_doctor_now(level) or corner_left_at is None or now - corner_left_at <= PLACE_KEPT
+
+
+def is_kept_for(handed_at: datetime, stored_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a case that was handed over still waits for that one doctor. A patient who sits at the corner does so
+    for a quarter of an hour, a written answer until its time is over; then it is anybody's.
+    """
+    return now < (stored_at + STORED_ANSWER_WITHIN if stored_at else handed_at + HANDED_KEPT)
 
 
 def lowest(modes: Iterable[str]) -> str:

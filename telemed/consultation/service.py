@@ -23,7 +23,7 @@ from telemed.consultation.events import (
     CaseTaken,
     ConsultationEnded,
 )
-from telemed.consultation.models import CallStep, CaseGap, Consultation
+from telemed.consultation.models import CallStep, CaseGap, Consultation, Handover
 from telemed.consultation.note_templates import field_with_blank
 from telemed.consultation.relations import relations as relations  # bootstrap registers them from here
 from telemed.consultation.relations import subject_of
@@ -39,7 +39,7 @@ from telemed.services import Services
 @dataclass(frozen=True)
 class CaseView:
     """A case in the queue. `patient_name` is empty unless the case is this doctor's. `handed_to` names another doctor
-    who is to take it.
+    to whom it was given; `is_kept` while it waits for that one alone.
     """
 
     id: UUID
@@ -59,6 +59,7 @@ class CaseView:
     line_class: str | None
     is_handed_to_me: bool
     handed_to: str
+    is_kept: bool
     stored_at: datetime | None
     answer_by: datetime | None
     missing: tuple[str, ...]
@@ -75,8 +76,8 @@ class CaseView:
 
     @property
     def needs_a_doctor_now(self) -> bool:
-        """Whether it goes before all that wait, whoever is to take it."""
-        return self.cannot_wait or rules.needs_the_doctor_now(self.level)
+        """Whether it goes before all that wait, whoever is to take it. Who was called for at once and went home waits."""
+        return (self.cannot_wait and self.stored_at is None) or rules.needs_the_doctor_now(self.level)
 
 
 def queue_case(services: Services, tx: Session, visit_id: UUID, level: str | None = None) -> UUID | None:
@@ -132,8 +133,8 @@ def queue(services: Services, who: Principal) -> list[CaseView]:
     return sorted(
         views,
         key=lambda view: (
-            not view.is_mine, not view.is_handed_to_me, not view.needs_a_doctor_now, bool(view.handed_to),
-            *rules.queue_key(view.level, view.queued_at),
+            not view.is_mine, not view.is_handed_to_me, not view.needs_a_doctor_now, view.is_kept,
+            view.stored_at is not None, *rules.queue_key(view.level, view.queued_at),
         ),
     )
 
@@ -142,6 +143,7 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
     mine = case.doctor_id == who.id
     handed = case.handed_to_id == who.id and case.state == "waiting"
     handed_to = "" if handed else doctor_of(tx, case.handed_to_id)[0]
+    is_kept = bool(handed_to) and rules.is_kept_for(_handed_at(tx, case.id), case.stored_at, services.clock())
     booked = case.booked_doctor_id == who.id and not handed_to
     waited = services.clock() - case.queued_at
     gap = tx.get(CaseGap, case.visit_id)
@@ -150,12 +152,17 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
         zone=branch.zone, phone=branch.phone, level=case.level, state=case.state, queued_at=case.queued_at,
         waiting_min=int(waited.total_seconds() // 60), is_mine=mine, is_booked_with_me=booked,
         patient_name=patients.name_of(services, tx, case.patient_id) if mine or booked or handed else "",
-        line_class=branch.line_class, is_handed_to_me=handed, handed_to=handed_to, stored_at=case.stored_at,
-        answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
+        line_class=branch.line_class, is_handed_to_me=handed, handed_to=handed_to, is_kept=is_kept,
+        stored_at=case.stored_at, answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
         missing=tuple(gap.missing.split()) if gap else (), despite=gap.despite if gap else "",
         start_line=_start_line(branch, services.clock()), phone_asked_at=case.phone_asked_at,
         outcome=case.outcome, ended_at=case.ended_at,
     )  # fmt: skip
+
+
+def _handed_at(tx: Session, case_id: UUID) -> datetime:
+    handed_at = select(Handover.at).where(Handover.consultation_id == case_id).order_by(Handover.at.desc()).limit(1)
+    return tx.scalars(handed_at).one()
 
 
 def case_for_doctor(services: Services, who: Principal, case_id: UUID) -> CaseView:

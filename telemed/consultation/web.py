@@ -76,7 +76,7 @@ def end(case_id: UUID) -> ResponseReturnValue:
 
 def _take_next() -> ResponseReturnValue:
     for case in service.queue(services(), who()):
-        if case.handed_to and not case.needs_a_doctor_now:
+        if case.is_kept and not case.needs_a_doctor_now:
             continue
         try:
             service.take(services(), who(), case.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -10,7 +11,7 @@ from flask.testing import FlaskClient
 
 from telemed.access.relations import Principal
 from telemed.bootstrap import Application
-from telemed.consultation import service, service_call, service_handover
+from telemed.consultation import rules, service, service_call, service_handover
 from telemed.consultation.models import Consultation
 from telemed.errors import Invalid, NotFound
 from telemed.services import Services
@@ -70,6 +71,27 @@ def test_a_red_case_waits_for_any_doctor_whoever_it_was_handed_to(
 
     answer = sign_in(cast.VERA).post(f"/consultations/{case}/end", data={"outcome": "not_reached", "next": "1"})
     assert answer.location.endswith(f"/doctor/cases/{red}")
+
+
+def test_a_case_that_its_new_doctor_does_not_take_is_anybodys_after_a_quarter_of_an_hour(
+    sign_in: SignIn, services: Services, case: UUID, queue_up: Callable[..., UUID], second: Principal, clock: Clock
+) -> None:
+    service_handover.hand_over(services, cast.VERA.who, case, SECOND.id, WORDS)
+    other = queue_up(cast.PELAGEYA, "GREEN")
+    for minutes, order in ((14, [other, case]), (1, [case, other])):
+        clock.forward(minutes=minutes)
+        assert [view.id for view in service.queue(services, cast.VERA.who)] == order
+
+    mine = queue_up(cast.IVAN, "RED")
+    service.take(services, cast.VERA.who, mine)
+    answer = sign_in(cast.VERA).post(f"/consultations/{mine}/end", data={"outcome": "not_reached", "next": "1"})
+    assert answer.location.endswith(f"/doctor/cases/{case}")
+
+
+def test_a_written_answer_waits_for_its_doctor_until_its_time_is_over(services: Services, clock: Clock) -> None:
+    now, hour = clock(), timedelta(hours=1)
+    assert rules.is_kept_for(now, now - 22 * hour, now + hour)
+    assert not rules.is_kept_for(now, now - 22 * hour, now + 2 * hour)
 
 
 def test_without_words_or_to_a_stranger_nothing_is_handed_over(

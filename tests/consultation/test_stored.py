@@ -40,6 +40,14 @@ def test_a_case_whose_patient_left_waits_for_a_written_answer(
     assert "Stored cases" in page
 
 
+def test_who_sits_at_the_corner_goes_before_who_went_home(
+    services: Services, stored: UUID, queue_up: Callable[..., UUID]
+) -> None:
+    here, red = queue_up(cast.IVAN, "GREEN"), queue_up(cast.PELAGEYA, "RED")
+
+    assert [view.id for view in service.queue(services, cast.VERA.who)] == [red, here, stored]
+
+
 def test_a_patient_who_was_seen_leaves_no_stored_case(
     services: Services, case: UUID, jobs: Callable[[], int]
 ) -> None:
