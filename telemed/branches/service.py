@@ -117,6 +117,7 @@ class MeterView:
     battery_low: bool
     last_seen_at: datetime | None
     id: UUID
+    kit_id: UUID
     enrolment: str | None
     enrolment_code: str | None
     remarks: tuple[str, ...] = ()
@@ -206,7 +207,7 @@ def _meter_view(meter: Meter, today: date, now: datetime) -> MeterView:
     )
     return MeterView(
         meter.kind, meter.name, meter.model, meter.serial, meter.battery_pct, "battery_low" in remarks,
-        meter.last_seen_at, meter.id, meter.enrolment, meter.enrolment_code, remarks, meter.drift_s,
+        meter.last_seen_at, meter.id, meter.kit_id, meter.enrolment, meter.enrolment_code, remarks, meter.drift_s,
         meter.calibration_due_on, meter.strips_expire_on,
         rules.is_just_paired(meter.enrolment, meter.paired_at, now),
     )  # fmt: skip

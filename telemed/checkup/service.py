@@ -371,6 +371,7 @@ class VisitView:
     id: UUID
     patient_id: UUID
     branch_id: UUID
+    kit_id: UUID | None
     booking_id: UUID | None
     state: str
     protocol: str
@@ -416,9 +417,10 @@ def _view(services: Services, tx: Session, visit: Visit) -> VisitView:
         for row in rows
     ]  # fmt: skip
     return VisitView(
-        id=visit.id, patient_id=visit.patient_id, branch_id=visit.branch_id, booking_id=visit.booking_id,
-        state=visit.state, protocol=visit.protocol, is_demo=protocols()[visit.protocol]["demo"],
-        opened_at=visit.opened_at, answered=visit.answered_at is not None, steps=steps,
+        id=visit.id, patient_id=visit.patient_id, branch_id=visit.branch_id, kit_id=visit.kit_id,
+        booking_id=visit.booking_id, state=visit.state, protocol=visit.protocol,
+        is_demo=protocols()[visit.protocol]["demo"], opened_at=visit.opened_at,
+        answered=visit.answered_at is not None, steps=steps,
         next=next((step for step in steps if step.state in OPEN_STEPS), None),
     )  # fmt: skip
 

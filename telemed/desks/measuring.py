@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,7 +19,7 @@ RENEW_S, RENEW_WAITING_S = 20, 5  # the second while a reading is awaited
 class Measuring:
     """What the page says. `situation` None is the normal way; `sentences`, `deed` and `remarks` are codes; `despite` is
     why the doctor is called while answers are missing; `renew_s` is when the page looks again by itself; `cuff` is the
-    code of what to do with the cuff now. `step` is the one spoken of.
+    code of what to do with the cuff now. `step` is the one spoken of; `meters` lie on this visit's table.
     """
 
     step: StepView | None
@@ -29,6 +30,7 @@ class Measuring:
     remarks: list[str]
     meter: MeterView | None
     renew_s: int
+    meters: list[MeterView]
     cuff: str | None = None
     is_only_meter: bool = True
 
@@ -53,19 +55,21 @@ def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
     if visit.state != "open" or not visit.answered or (visit.next is None and not is_urgent):
         return None
     step = _spoken_of(visit)
-    meter = _meter_of(branch, step.kind if step else "glucose")
+    # What another kit's meter gives goes to the tray: its trouble is not this visit's.
+    meters = [meter for meter in branch.meters if visit.kit_id in (None, meter.kit_id)]
+    meter = _meter_of(meters, step.kind if step else "glucose")
     put_aside_at, put_aside_why = service_quarantine.newest_put_aside(services(), who(), branch.id)
     facts = _facts(visit, step, branch, meter, is_urgent, put_aside_at)
     if put_aside_why not in rules.CLOCK_REASONS:
         facts = replace(facts, clock_off_s=0)
     situation = rules.situation(facts)
     has_put_aside = put_aside_at is not None and put_aside_at >= visit.opened_at
-    told = [remark for one in branch.meters for remark in one.remarks]
+    told = [remark for one in meters for remark in one.remarks]
     return Measuring(
         step, situation, _sentences(situation, facts), rules.DEEDS[situation] if situation else None,
         "cannot_wait" if situation == "urgent" else "meter_silent",
-        rules.remarks(situation, told, has_put_aside=has_put_aside), meter, _renew_s(facts), _cuff(visit),
-        is_only_meter=sum(one.kind == facts.kind for one in branch.meters) < 2,
+        rules.remarks(situation, told, has_put_aside=has_put_aside), meter, _renew_s(facts), meters, _cuff(visit),
+        is_only_meter=sum(one.kind == facts.kind for one in meters) < 2,
     )  # fmt: skip
 
 
@@ -116,9 +120,9 @@ def _sentences(situation: str | None, facts: rules.Facts) -> tuple[str, ...]:
     return f"now_{situation}", *why
 
 
-def _meter_of(branch: BranchView, kind: str) -> MeterView | None:
+def _meter_of(meters: Sequence[MeterView], kind: str) -> MeterView | None:
     """Return the meter of a kind that the screen speaks of: one that works before one in trouble."""
-    found = [meter for meter in branch.meters if meter.kind == kind]
+    found = [meter for meter in meters if meter.kind == kind]
     return min(found, key=lambda meter: meter.enrolment not in (None, "enrolled"), default=None)
 
 

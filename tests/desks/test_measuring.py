@@ -12,9 +12,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from telemed.bootstrap import Application
-from telemed.branches.models import Gateway, GatewayOrder, Meter
+from telemed.branches.models import Gateway, GatewayOrder, Kit, Meter
 from telemed.checkup import service
-from telemed.checkup.models import SeriesStep
+from telemed.checkup.models import SeriesStep, Visit
 from telemed.consultation import service as consultation
 from telemed.ids import new_id
 from telemed.readings import service as readings
@@ -22,7 +22,7 @@ from telemed.readings.models import QuarantinedItem
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
-from tests.make import meter_of
+from tests.make import Hands, meter_of
 from tests.readings.sender import Sender
 
 CALM = {"symptoms": [], "fasting": True, "arm": "left", "cuff": "medium"}
@@ -182,6 +182,19 @@ def test_of_two_meters_of_a_kind_none_is_blamed_for_a_reading(
         step.state, step.advice = "repeat", "strip"
 
     assert re.findall(r"<small data-about>([^<]+)<", page(anna, visit)) == ["Glucose"]
+
+
+def test_the_meter_of_another_table_is_not_spoken_of(
+    anna: FlaskClient, services: Services, visit: UUID, hands: Hands
+) -> None:
+    meter(services, enrolment="failed", enrolment_code="bond_lost")
+    assert situation(page(anna, visit)) == "lost_bond"
+
+    kit_id = hands.add(Kit(id=new_id(), branch_id=cast.OZERKI, name="2"))
+    with services.db.write() as tx:
+        tx.get_one(Visit, visit).kit_id = kit_id
+        tx.query(Meter).filter(Meter.id != GLUCOSE).update({"kit_id": kit_id})
+    assert situation(page(anna, visit)) == "no_meter", "the meter in trouble lies on the other table"
 
 
 def test_a_broken_meter_does_not_hold_up_the_other_measurement(
@@ -440,6 +453,15 @@ def test_beside_an_urgent_result_nobody_is_told_to_sit_and_wait_for_the_cuff(
     assert situation(text) == "urgent"
     assert "data-countdown" not in text
     assert "Put the cuff" not in text
+
+
+def test_beside_an_urgent_result_nothing_offers_to_measure_on(anna: FlaskClient, services: Services, visit: UUID) -> None:
+    assert "The meter does not answer" in page(anna, visit)
+    with services.db.write() as tx:
+        step = tx.query(SeriesStep).filter_by(visit_id=visit, kind="glucose").one()
+        step.state, step.advice = "done", "urgent"
+
+    assert "The meter does not answer" not in page(anna, visit)
 
 
 def test_in_the_clerks_language(sign_in: SignIn, services: Services, visit: UUID) -> None:
