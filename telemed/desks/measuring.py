@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from telemed.branches.service import BranchView, MeterView
@@ -59,9 +59,7 @@ def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
     meters = [meter for meter in branch.meters if visit.kit_id in (None, meter.kit_id)]
     meter = _meter_of(meters, step.kind if step else "glucose")
     put_aside_at, put_aside_why = service_quarantine.newest_put_aside(services(), who(), branch.id)
-    facts = _facts(visit, step, branch, meter, is_urgent, put_aside_at)
-    if put_aside_why not in rules.CLOCK_REASONS:
-        facts = replace(facts, clock_off_s=0)
+    facts = _facts(visit, step, branch, meter, is_urgent, put_aside_at, put_aside_why)
     situation = rules.situation(facts)
     has_put_aside = put_aside_at is not None and put_aside_at >= visit.opened_at
     told = [remark for one in meters for remark in one.remarks]
@@ -90,9 +88,10 @@ def _cuff(visit: VisitView) -> str | None:
 
 def _facts(
     visit: VisitView, step: StepView | None, branch: BranchView, meter: MeterView | None, is_urgent: bool,
-    put_aside_at: datetime | None,
+    put_aside_at: datetime | None, put_aside_why: str,
 ) -> rules.Facts:  # fmt: skip
     now = services().clock()
+    is_the_clock = meter is not None and not meter.is_clock_right and put_aside_why in rules.CLOCK_REASONS
     step = step or StepView("glucose", 0, "done", 0)
     asked_at = step.asked_at if step.state == "asked" else None
 
@@ -105,7 +104,7 @@ def _facts(
         enrolment=meter.enrolment if meter else None, enrolment_code=meter.enrolment_code if meter else None,
         seen_since=since(meter.last_seen_at if meter else None), undecodable_since=since(branch.undecodable_at),
         put_aside_since=since(put_aside_at), is_demo=visit.is_demo,
-        clock_off_s=abs(meter.drift_s or 0) if meter and not meter.is_clock_right else 0,
+        clock_off_s=abs(meter.drift_s or 0) if meter and is_the_clock else 0,
     )  # fmt: skip
 
 

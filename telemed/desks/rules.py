@@ -65,7 +65,8 @@ REMARKS = ("put_aside", "battery_low", "strips_expired", "calibration_overdue", 
 @dataclass(frozen=True)
 class Facts:
     """What is known while a step waits for its reading. `asked_s`: seconds since the patient was asked, or None. The
-    `..._since` facts count from then. `clock_off_s`: how far the meter's clock is off, 0 while it is right.
+    `..._since` facts count from then. `clock_off_s`: how far the meter's clock is off where that put the reading aside,
+    else 0.
     """
 
     kind: str

@@ -346,6 +346,8 @@ def test_who_was_not_reached_needs_no_finished_note(services: Services, case: UU
     service.save_note(services, cast.VERA.who, case, {"plan": "Лечение: ___."}, 0)
     service.end(services, cast.VERA.who, case, "not_reached")
 
+    assert service.case_for_doctor(services, cast.VERA.who, case).outcome == "not_reached"
+
 
 def test_a_case_ends_once_and_with_an_assessment(services: Services, case: UUID) -> None:
     with pytest.raises(Invalid) as refused:

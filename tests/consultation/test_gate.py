@@ -132,6 +132,8 @@ def test_red_bypasses_the_gate(services: Services, hands: Hands, jobs: Callable[
 
     service_gate.hand_to_doctors(services, cast.ANNA.who, visit)
 
+    assert checkup.visit_view(services, cast.ANNA.who, visit).state == "ready"
+
 
 def test_the_counter_says_in_one_line_what_is_missing(sign_in: SignIn, services: Services, measured: UUID) -> None:
     checkup.answer_questions(services, cast.ANNA.who, measured, {**WHOLE, "allergies": "", "question": ""})

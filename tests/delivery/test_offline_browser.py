@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,17 @@ def sign_in(context: BrowserContext, services: Services, address: str, person: c
     context.add_cookies(
         [{"name": COOKIE, "value": token, "url": address}, {"name": "lang", "value": "en", "url": address}]
     )
+
+
+@contextmanager
+def page_of(
+    browser: Browser, services: Services, address: str, person: cast.Person, width: int, height: int
+) -> Iterator[Page]:
+    """Give a person's window of this size, in English."""
+    context = browser.new_context(base_url=address, viewport={"width": width, "height": height})
+    sign_in(context, services, address, person)
+    yield context.new_page()
+    context.close()
 
 
 def open_page(context: BrowserContext) -> Page:

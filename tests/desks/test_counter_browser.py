@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from telemed.consultation import service
 from telemed.services import Services
 from tests import cast
-from tests.delivery.test_offline_browser import address, chromium, driver, sign_in  # noqa: F401 - fixtures
+from tests.delivery.test_offline_browser import address, chromium, driver, page_of  # noqa: F401 - fixtures
 from tests.make import Hands
 
 pytestmark = pytest.mark.browser
@@ -20,10 +20,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def phone(chromium: Browser, address: str, services: Services) -> Iterator[Page]:  # noqa: F811
     """Anna's telephone."""
-    context = chromium.new_context(base_url=address, viewport={"width": 390, "height": 844})
-    sign_in(context, services, address, cast.ANNA)
-    yield context.new_page()
-    context.close()
+    with page_of(chromium, services, address, cast.ANNA, 390, 844) as page:
+        yield page
 
 
 @pytest.fixture

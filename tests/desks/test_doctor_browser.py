@@ -14,7 +14,7 @@ from telemed.consultation.models import CaseGap, Consultation
 from telemed.readings import service as readings
 from telemed.services import Services
 from tests import cast
-from tests.delivery.test_offline_browser import address, chromium, driver, sign_in  # noqa: F401 - fixtures
+from tests.delivery.test_offline_browser import address, chromium, driver, page_of  # noqa: F401 - fixtures
 from tests.make import Hands
 
 pytestmark = pytest.mark.browser
@@ -25,10 +25,8 @@ ANSWERS = {"symptoms": ["dizziness"], "question": "Что с давлением?
 @pytest.fixture
 def page(chromium: Browser, address: str, services: Services) -> Iterator[Page]:  # noqa: F811
     """Vera's window, of the smallest size that a doctor's desk has."""
-    context = chromium.new_context(base_url=address, viewport={"width": 1280, "height": 800})
-    sign_in(context, services, address, cast.VERA)
-    yield context.new_page()
-    context.close()
+    with page_of(chromium, services, address, cast.VERA, 1280, 800) as page:
+        yield page
 
 
 @pytest.fixture

@@ -354,14 +354,19 @@ def test_a_packet_that_nobody_can_read_is_copied_from_the_display(
     assert "Type the figures in" in text
 
 
-def test_a_reading_put_aside_is_no_mystery(
-    anna: FlaskClient, services: Services, sender: Sender, visit: UUID, clock: Clock
-) -> None:
+def put_aside(services: Services, sender: Sender, visit: UUID, clock: Clock) -> None:
+    """Let a glucose come that was asked for, yet names no visit."""
     service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
     clock.forward(seconds=1)
     sender.reading(None, **sender.glucose(7.9))
     assert sender.post().status_code == 200
     branch_pc(services, last_seen_at=clock())
+
+
+def test_a_reading_put_aside_is_no_mystery(
+    anna: FlaskClient, services: Services, sender: Sender, visit: UUID, clock: Clock
+) -> None:
+    put_aside(services, sender, visit, clock)
     text = page(anna, visit)
 
     assert situation(text) == "put_aside"
@@ -371,11 +376,7 @@ def test_a_reading_put_aside_is_no_mystery(
 def test_a_reading_put_aside_for_the_meters_clock_is_told_of_in_one_sentence(
     anna: FlaskClient, services: Services, sender: Sender, visit: UUID, clock: Clock
 ) -> None:
-    service.ask_measurement(services, cast.ANNA.who, visit, "glucose")
-    clock.forward(seconds=1)
-    sender.reading(None, **sender.glucose(7.9))
-    sender.post()
-    branch_pc(services, last_seen_at=clock())
+    put_aside(services, sender, visit, clock)
     meter(services, drift_s=10_800)
     text = page(anna, visit)
     assert (situation(text), remarks(text)) == ("clock_wrong", [])

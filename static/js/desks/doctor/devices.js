@@ -1,6 +1,6 @@
 // The doctor looks at camera, microphone and sound before the shift. Nothing leaves this page.
 import { openDevices } from "../../consultation/devices.js";
-import { listen, tone } from "../../lib/sound-test.js";
+import { listen, tone } from "../../lib/sound.js";
 import { word } from "../../lib/words.js";
 
 const box = document.querySelector("[data-devices]");

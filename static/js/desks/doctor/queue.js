@@ -1,7 +1,7 @@
 // Keep the doctor's queue fresh: news says only that something changed, the list is fetched whole.
 import { live } from "../../lib/live.js";
 import { say } from "../../lib/notice.js";
-import { tone, watchSound } from "../../lib/sound-test.js";
+import { tone, watchSound } from "../../lib/sound.js";
 import { word } from "../../lib/words.js";
 
 const list = document.querySelector("[data-queue]");

@@ -1,5 +1,5 @@
 // The morning's second look: how loud the microphone hears the clerk, and a tone for the loudspeaker.
-import { listen, tone } from "../../lib/sound-test.js";
+import { listen, tone } from "../../lib/sound.js";
 import { word } from "../../lib/words.js";
 
 const HEARD_FROM = 0.15;

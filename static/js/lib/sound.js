@@ -1,4 +1,4 @@
-// A look at the microphone and a tone for the loudspeaker, for every page that tries its sound out.
+// A look at the microphone, a tone for the loudspeaker, and whether the browser lets the page sound at all.
 
 const TONE_HZ = 440, TONE_S = 0.7, TONE_GAIN = 0.2, LOOK_MS = 100, STARTS_WITHIN_MS = 500;
 let audio = null;
