@@ -1,6 +1,7 @@
 """Words in Russian, Belarusian and English. Each slice keeps its own catalogue in `locale/`; here they become one.
 
-A page's words have the English sentence as key; the sentence of a code has `code:<code>`.
+A page's words have the English sentence as key; the sentence of a code has `code:<code>`. Where one English word is two
+things ("Large": letters, a cuff), its key also names the thing: `msgctxt` in the catalogue, `in_context` in the code.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from babel.messages.pofile import read_po
 LANGUAGES = {"ru": "Русский", "be": "Беларуская", "en": "English"}
 DEFAULT = "ru"
 PACKAGE = Path(__file__).parent
+_BETWEEN = "\x04"  # what gettext puts between context and sentence
 
 
 @cache
@@ -37,7 +39,7 @@ def _merged(language: str, paths: Iterable[Path]) -> NullTranslations:
         with path.open("rb") as file:
             for message in read_po(file, locale=language):
                 if message.id and message.string and any(_forms(message.string)):
-                    merged.add(message.id, message.string)
+                    merged.add(message.id, message.string, context=message.context)
     binary = io.BytesIO()
     write_mo(binary, merged)
     binary.seek(0)
@@ -48,9 +50,14 @@ def _forms(string: str | Iterable[str]) -> list[str]:
     return [string] if isinstance(string, str) else list(string)
 
 
+def in_context(thing: str, sentence: str) -> str:
+    """Return the key of a sentence that means `thing` here, e.g. `in_context("cuff", "Large")`, for `text` to translate."""
+    return f"{thing}{_BETWEEN}{sentence}"
+
+
 def text(language: str, sentence: str, **values: object) -> str:
     """Return a page's sentence in a language, with `%(name)s` filled in."""
-    translated = catalogue(language).gettext(sentence)
+    translated = catalogue(language).gettext(sentence).rpartition(_BETWEEN)[2]  # English has no entry: drop the context
     return translated % values if values else translated
 
 

@@ -86,9 +86,11 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 def sentences_of_template(path: Path) -> Iterator[tuple[str, ...]]:
     """Yield the English words of a template: `_`, `ngettext`, hints and labels of form parts."""
     tree = ENVIRONMENT.parse(path.read_text(encoding="utf-8"))
-    for _line, function, message in extract_from_ast(tree, ("_", "ngettext")):
+    for _line, function, message in extract_from_ast(tree, ("_", "ngettext", "pgettext")):
         if function == "ngettext":
             yield tuple(str(form) for form in message[:2])
+        elif function == "pgettext":
+            yield (i18n.in_context(*(str(part) for part in message[:2])),)
         elif (sentence := message[0] if isinstance(message, tuple) else message) is not None:
             yield (str(sentence),)
     for call in tree.find_all(nodes.Call):
@@ -129,6 +131,8 @@ def sentences_of_python(path: Path) -> Iterator[tuple[str, ...]]:
         if name.endswith("Field") and name not in ("HiddenField", "Field"):
             labels = list(texts(call.args[0])) if call.args else []
             yield from ((label,) for label in labels if label[:1].isupper())
+        elif name == "in_context" and all(isinstance(argument, ast.Constant) for argument in call.args):
+            yield (i18n.in_context(*(text for argument in call.args for text in texts(argument))),)
         elif name in ("flash", "say") and call.args:
             yield from ((text,) for text in texts(call.args[0]))
         elif name == "SelectChoice" and len(call.args) > 1:
@@ -225,7 +229,8 @@ def test_no_catalogue_keeps_a_sentence_that_nothing_says(language: str) -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (*TEMPLATES, *PYTHON)).replace("\\", "")
     kept = {str(key[0] if isinstance(key, tuple) else key) for key in i18n.catalogue(language)._catalog}  # type: ignore[attr-defined]
 
-    assert sorted(text for text in kept if not text.startswith("code:") and text not in source) == []
+    unsaid = [text for text in kept if not text.startswith("code:") and text not in source and (text,) not in SENTENCES]
+    assert sorted(unsaid) == []
 
 
 @pytest.mark.parametrize("language", sorted(i18n.LANGUAGES))
@@ -266,10 +271,29 @@ def test_one_sentence_has_one_translation() -> None:
         with path.open("rb") as file:
             for message in read_po(file):
                 if message.id and message.string:
-                    said.setdefault((path.stem, str(message.id)), {})[str(message.string)] = where(path)
+                    key = i18n.in_context(message.context or "", str(message.id))
+                    said.setdefault((path.stem, key), {})[str(message.string)] = where(path)
 
-    twice = {key: found for key, found in said.items() if len(found) > 1 and key[1] not in SAID_TWICE}
+    twice = {key: found for key, found in said.items() if len(found) > 1 and key[1].rpartition("\x04")[2] not in SAID_TWICE}
     assert twice == {}
+
+
+@pytest.mark.parametrize(
+    ("thing", "sentence", "russian", "alone"),
+    [
+        ("cuff", "Large", "Большая", "Крупный"),
+        ("encryption", "Keys", "Ключи шифрования", "Клавиши"),
+        ("case", "Hand over", "Передать", "Вручить"),
+        ("note", "Complaint", "Жалобы", "Жалоба"),
+        ("talk", "Call", "Разговор", "Позвоните:"),
+    ],
+)
+def test_one_english_word_for_two_things_is_two_words_in_russian(
+    thing: str, sentence: str, russian: str, alone: str
+) -> None:
+    assert i18n.text("ru", i18n.in_context(thing, sentence)) == russian
+    assert i18n.text("ru", sentence) == alone
+    assert i18n.text("en", i18n.in_context(thing, sentence)) == sentence
 
 
 @pytest.mark.parametrize("language", sorted(i18n.LANGUAGES))

@@ -15,6 +15,7 @@ from telemed import i18n
 from telemed.access import accounts
 from telemed.access.roles import is_open_to
 from telemed.errors import Forbidden, NotFound, TelemedError
+from telemed.i18n import in_context
 from telemed.web import words
 from telemed.web.forms import PageForm, TextField, at_most, is_own_path, required
 from telemed.web.guard import action_of, guard, services, who
@@ -25,7 +26,7 @@ YEAR_S = 31_536_000
 
 
 class SignInForm(PageForm):
-    login = TextField("Name", required(), at_most(64))
+    login = TextField(in_context("account", "Name"), required(), at_most(64))
     password = PasswordField("Password", [required(), at_most(256)])
 
 

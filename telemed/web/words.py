@@ -75,6 +75,7 @@ def _words() -> dict[str, Any]:
     language = lang()
     return {
         "_": lambda sentence, **values: i18n.text(language, sentence, **values),
+        "pgettext": lambda thing, sentence, **values: i18n.text(language, i18n.in_context(thing, sentence), **values),
         "ngettext": lambda one, many, n, **values: i18n.counted(language, one, many, n, **values),
         "code_text": lambda code, **values: i18n.code_text(language, code, **values),
         "lang": language,

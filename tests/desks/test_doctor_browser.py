@@ -140,3 +140,19 @@ def test_an_ended_case_begins_with_what_was_decided(
     assert page.locator("#note-plan").evaluate(
         "field => [field.scrollHeight - field.clientHeight, getComputedStyle(field).borderTopWidth]"
     ) == [0, "0px"]
+
+
+def test_scripts_write_dates_day_first_whatever_the_browser_speaks(page: Page) -> None:
+    """Chromium answers Belarusian in its own language, month first; the chart's dates are written by our own words."""
+    page.goto("/doctor")
+    folder = page.locator("script[src*='/js/']").first.get_attribute("src").partition("/js/")[0]  # type: ignore[union-attr]
+    moment = "Date.UTC(2026, 11, 31, 20, 58)"
+
+    written = page.evaluate(
+        f"""async () => {{
+            const dates = await import("{folder}/js/lib/dates.js");
+            return [dates.dayAndClock({moment}, "Europe/Moscow"), dates.shortDay({moment}, "Asia/Kamchatka"),
+                    dates.clock({moment}, "Europe/Minsk")];
+        }}"""
+    )
+    assert written == ["31.12.2026 23:58", "01.01", "23:58"]

@@ -4,6 +4,7 @@
 import { createCall } from "../lib/call.js";
 import { live } from "../lib/live.js";
 import { newId } from "../lib/api.js";
+import { clock } from "../lib/dates.js";
 import { say } from "../lib/notice.js";
 import { word } from "../lib/words.js";
 import { CAMERA, openDevices } from "./devices.js";
@@ -112,7 +113,7 @@ function begin(box) {
     part("kept").hidden = !isLost;
     if (!isLost) return;
     const until = new Date(goneAt + KEPT_MIN * 60_000);
-    part("kept").textContent = word("place_kept", { time: until.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) });
+    part("kept").textContent = word("place_kept", { time: clock(until) });
   }
 
   async function toggle(kind, name) {

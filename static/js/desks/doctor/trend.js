@@ -1,5 +1,6 @@
 // The trend as a chart that answers to the pointer; the server's picture stays where this cannot run.
 import uPlot from "uplot";
+import { clock, dayAndClock, shortDay } from "../../lib/dates.js";
 import { word } from "../../lib/words.js";
 
 const HEIGHT = 190;
@@ -22,7 +23,7 @@ function draw(points) {
     width: box.clientWidth, height: HEIGHT,
     scales: { mmhg: { range: pressures }, mmol: { range: [0, 25] } },
     series: [
-      { label: word("time"), value: (_chart, at) => (at === null ? "–" : inBranch(at, { dateStyle: "short", timeStyle: "short" })) },
+      { label: word("time"), value: (_chart, at) => (at === null ? "–" : dayAndClock(at * 1000, box.dataset.zone)) },
       line(word("systolic"), "mmhg", colour("--deed"), word("mmhg")),
       line(word("diastolic"), "mmhg", colour("--deed"), word("mmhg"), [6, 4]),
       line(word("glucose"), "mmol", colour("--warn"), word("mmol")),
@@ -46,16 +47,10 @@ function draw(points) {
   }
 }
 
-// Dates as the reader writes them; within two days the time of day tells more.
+// By the branch's clock, as in the list beside the chart; within two days the time of day tells more.
 function days(_chart, moments) {
-  const isShort = moments.at(-1) - moments[0] < 2 * 86400;
-  const style = isShort ? { hour: "2-digit", minute: "2-digit" } : { day: "2-digit", month: "2-digit" };
-  return moments.map((at) => inBranch(at, style));
-}
-
-/** The branch's clock, as in the list beside the chart, wherever the doctor sits. */
-function inBranch(at, style) {
-  return new Date(at * 1000).toLocaleString(document.documentElement.lang, { ...style, timeZone: box.dataset.zone, hourCycle: "h23" });
+  const written = moments.at(-1) - moments[0] < 2 * 86400 ? clock : shortDay;
+  return moments.map((at) => written(at * 1000, box.dataset.zone));
 }
 
 // The usual range stays the same from patient to patient, so that a doctor reads height at a glance.
