@@ -23,6 +23,16 @@ class Invalid(TelemedError):
         super().__init__(code, **facts)
         self.fields = fields or {}
 
+    @property
+    def faults(self) -> dict[str, str]:
+        """Return code by field; what belongs to no field stands under "", so that no page can leave it out."""
+        return self.fields or {"": self.code}
+
+    @property
+    def said(self) -> str:
+        """Return the code to say where one sentence must do: the first field's, or the form's."""
+        return next(iter(self.fields.values()), self.code)
+
 
 class SignInNeeded(TelemedError):
     """Send the user to the sign-in page."""

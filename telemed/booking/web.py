@@ -83,7 +83,7 @@ def book() -> ResponseReturnValue:
                 needs_video=_needs_video(),
             )  # fmt: skip
     except (Conflict, Invalid) as error:
-        code = error.code if isinstance(error, Conflict) else next(iter(error.fields.values()), error.code)
+        code = error.said if isinstance(error, Invalid) else error.code
         return _slots_page(patient_id, code), error.status
     flash("The booking is moved." if moved else "The time is booked.", "success")
     if _is_from_call_list():
@@ -103,7 +103,7 @@ def hold() -> ResponseReturnValue:
             needs_video=_needs_video(),
         )  # fmt: skip
     except (Conflict, Invalid) as error:
-        code = error.code if isinstance(error, Conflict) else next(iter(error.fields.values()), error.code)
+        code = error.said if isinstance(error, Invalid) else error.code
         return _slots_page(patient_id, code), error.status
     return redirect(url_for("booking.held", booking_id=booking_id))
 

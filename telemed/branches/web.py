@@ -72,7 +72,7 @@ def passkey(meter_id: UUID) -> ResponseReturnValue:
     try:
         service_meters.give_passkey(services(), who(), meter_id, request.form.get("passkey", ""))
     except Invalid as error:
-        flash(words.say_code(error.fields["passkey"]), "warn")
+        flash(words.say_code(error.said), "warn")
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
     return _back()
@@ -131,6 +131,6 @@ def set_regime() -> ResponseReturnValue:
         service.set_regime(services(), who(), rx_by_post=allowed, basis=basis)
     except Invalid as error:
         found = service.regime(services(), who())
-        return render_template("branches/region.html", regime=found, faults=error.fields, typed=(allowed, basis)), 422
+        return render_template("branches/region.html", regime=found, faults=error.faults, typed=(allowed, basis)), 422
     flash("Stored. It holds from now on, also for what is not packed yet.", "success")
     return redirect(url_for("branches.region"))

@@ -33,7 +33,7 @@ def answer(visit_id: UUID) -> ResponseReturnValue:
     try:
         is_red = service.answer_questions(services(), who(), visit_id, answers)
     except Invalid as error:
-        return _questions(visit_id, answers, error.fields), 422
+        return _questions(visit_id, answers, error.faults), 422
     return redirect(url_for("checkup.emergency" if is_red else "counter.visit", visit_id=visit_id))
 
 
@@ -103,7 +103,7 @@ def _step(visit_id: UUID, work: Any) -> ResponseReturnValue:
     try:
         work(request.form.get("kind", ""))
     except (Conflict, Invalid) as error:
-        code = next(iter(error.fields.values()), error.code) if isinstance(error, Invalid) else error.code
+        code = error.said if isinstance(error, Invalid) else error.code
         flash(words.say_code(code, **error.facts), "warn")
     return redirect(url_for("counter.visit", visit_id=visit_id))
 

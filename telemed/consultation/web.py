@@ -63,9 +63,9 @@ def end(case_id: UUID) -> ResponseReturnValue:
     try:
         service.end(services(), who(), case_id, request.form.get("outcome", ""))
     except Invalid as error:
-        (field,) = error.fields
-        flash("Choose an outcome." if field == "outcome" else words.say_code(error.code), "warn")
-        place = "note" if field == "outcome" else f"note-{field}"
+        field = next(iter(error.fields), "")
+        flash("Choose an outcome." if field == "outcome" else words.say_code(error.said), "warn")
+        place = f"note-{field}" if field in rules.NOTE_FIELDS else "note"
         return redirect(url_for("doctor.case", case_id=case_id, _anchor=place))
     except Conflict as error:
         flash(words.say_code(error.code), "warn")

@@ -33,7 +33,7 @@ def pack(order_id: UUID) -> ResponseReturnValue:
     try:
         service.pack(services(), who(), order_id, ticked, packs, weight_g)
     except Invalid as error:
-        return _order_page(order_id, error.fields), 422
+        return _order_page(order_id, error.faults), 422
     except Conflict as error:
         flash(say_code(error.code), "error")
         return redirect(url_for("delivery.order", order_id=order_id))
@@ -48,7 +48,7 @@ def collect(order_id: UUID) -> ResponseReturnValue:
     try:
         service.hand_to_patient(services(), who(), order_id, request.form.get("code", ""))
     except Invalid as error:
-        return _order_page(order_id, error.fields), 422
+        return _order_page(order_id, error.faults), 422
     except Conflict as error:
         flash(say_code(error.code), "error")
         return redirect(url_for("delivery.order", order_id=order_id))

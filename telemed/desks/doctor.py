@@ -65,7 +65,7 @@ def hand_over(case_id: UUID) -> ResponseReturnValue:
             raise Invalid(fields={"to": "required"})
         handover.hand_over(services(), who(), case_id, to, text)
     except Invalid as error:
-        return _case(case_id, handover_faults=error.fields, handover_text=text, handover_to=to), 422
+        return _case(case_id, handover_faults=error.faults, handover_text=text, handover_to=to), 422
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
         return redirect(url_for("doctor.desk"))

@@ -31,7 +31,7 @@ def choose() -> ResponseReturnValue:
     try:
         service_rules.set_rule(services(), who(), branch_id, request.form.get("rule", "none"))
     except Invalid as error:
-        return _page(error.fields), 422
+        return _page(error.faults), 422
     flash("Stored. The next visits are measured by it; those under way end as they began.", "success")
     return redirect(url_for("protocols.page"))
 

@@ -36,7 +36,7 @@ def assign() -> ResponseReturnValue:
         for parcel_id in chosen:
             delivery.assign(services(), who(), parcel_id, parse_id(request.form.get("postman_id")), _day())
     except Invalid as error:
-        return _desk(error.fields), 422
+        return _desk(error.faults), 422
     except Conflict as error:
         flash(say_code(error.code), "error")
         return redirect(url_for("rounds.desk"))

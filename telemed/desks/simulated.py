@@ -42,7 +42,7 @@ def press() -> ResponseReturnValue:
     try:
         visit_id = service_simulated.press(services(), who(), kind, fault)
     except (Conflict, Invalid) as error:
-        code = next(iter(error.fields.values()), error.code) if isinstance(error, Invalid) else error.code
+        code = error.said if isinstance(error, Invalid) else error.code
         flash(words.say_code(code, **error.facts), "warn")
     else:
         asked = words.say("The meter measures now, for the visit that is open.")

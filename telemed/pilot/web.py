@@ -23,7 +23,7 @@ def page() -> ResponseReturnValue:
     try:
         found = service.funnel(services(), who(), *_period())
     except Invalid as error:
-        fields, found = error.fields, service.funnel(services(), who())
+        fields, found = error.faults, service.funnel(services(), who())
     ratings = []
     if who().role == "coordinator":
         ratings = feedback.ratings_summary(services(), who(), at_least=1 if services().demo else rules.SMALL)

@@ -36,7 +36,7 @@ def draft(consultation_id: UUID) -> ResponseReturnValue:
     try:
         service.draft(services(), who(), consultation_id, _items(form), _basis(form), known)
     except Invalid as error:
-        return _page(consultation_id, error.fields), 422
+        return _page(consultation_id, error.faults), 422
     except Conflict as error:
         return _page(consultation_id, {"write": error.code}, fresh=True), 409
     return redirect(_back(consultation_id))
@@ -59,7 +59,7 @@ def save_change(prescription_id: UUID) -> ResponseReturnValue:
         base = request.form.get("content_hash", "")
         service.change_draft(services(), who(), prescription_id, _items(request.form), _basis(request.form), base=base)
     except Invalid as error:
-        return _page(shown.consultation_id, error.fields, changed=shown, base=base), 422
+        return _page(shown.consultation_id, error.faults, changed=shown, base=base), 422
     except Conflict as error:  # what was typed stays in the form; over a draft still open it may be saved after a look
         changed = shown if error.code == "draft_changed" else None
         return _page(shown.consultation_id, {"write": error.code}, changed=changed, fresh=True), 409
@@ -75,7 +75,7 @@ def sign(prescription_id: UUID) -> ResponseReturnValue:
         service.sign(services(), who(), prescription_id, request.form.get("content_hash", ""))
         flash(say_code("prescription_signed"), "success")
     except Invalid as error:
-        return _page(shown.consultation_id, error.fields, changed=shown, typed=_typed(shown)), 422
+        return _page(shown.consultation_id, error.faults, changed=shown, typed=_typed(shown)), 422
     except Conflict as error:
         flash(say_code(error.code), "error")
     return redirect(_back(shown.consultation_id))

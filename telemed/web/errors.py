@@ -54,7 +54,9 @@ def wants_json() -> bool:
 def _on_ours(error: TelemedError) -> ResponseReturnValue:
     if isinstance(error, SignInNeeded) and not wants_json() and request.method == "GET":
         return redirect(url_for("sign_in.form", next=request.full_path.rstrip("?")))
-    response = answer(error.status, error.code, as_document(error))
+    document = as_document(error)
+    said = error.said if isinstance(error, Invalid) and not wants_json() else error.code
+    response = answer(error.status, said, document)
     if isinstance(error, TooMany | StillWorking):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

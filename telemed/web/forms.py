@@ -12,8 +12,22 @@ from wtforms.validators import InputRequired, Length, Optional, StopValidation, 
 from telemed.errors import Invalid
 
 
+class _Codes:
+    """Stand where WTForms looks for its translations: what it would say in its own English becomes a code."""
+
+    def gettext(self, _sentence: str) -> str:
+        return "invalid"
+
+    def ngettext(self, _one: str, _many: str, _number: int) -> str:
+        return "invalid"
+
+
 class PageForm(FlaskForm):
     """The base of every form on a page."""
+
+    class Meta(FlaskForm.Meta):
+        def get_translations(self, _form: Any) -> _Codes:
+            return _Codes()
 
     def take(self, error: Invalid) -> None:
         """Put the service's codes beside their fields; what belongs to no field heads the form."""
