@@ -34,7 +34,7 @@ def give_back(case_id: UUID) -> ResponseReturnValue:
     """Return a case to the queue."""
     try:
         service.give_back(services(), who(), case_id)
-        flash("The case is in the queue again.", "ok")
+        flash("The case is in the queue again.", "success")
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
     return redirect(url_for("doctor.desk"))
@@ -48,7 +48,7 @@ def save_note(case_id: UUID) -> ResponseReturnValue:
     base = request.form.get("base_revision", "0")
     try:
         service.save_note(services(), who(), case_id, note, int(base) if base.isdecimal() and len(base) < 10 else 0)
-        flash("The note is saved.", "ok")
+        flash("The note is saved.", "success")
     except (Conflict, Invalid) as error:
         code = "note_too_long" if isinstance(error, Invalid) else error.code
         page = render_template("consultation/note_refused.html", code=code, note=note, case_id=case_id)
@@ -70,7 +70,7 @@ def end(case_id: UUID) -> ResponseReturnValue:
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
         return redirect(url_for("doctor.desk"))
-    flash("The consultation is ended and stored.", "ok")
+    flash("The consultation is ended and stored.", "success")
     return _take_next() if request.form.get("next") else redirect(url_for("doctor.desk"))
 
 

@@ -69,7 +69,7 @@ def hand_over(case_id: UUID) -> ResponseReturnValue:
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
         return redirect(url_for("doctor.desk"))
-    flash("The case is handed over.", "ok")
+    flash("The case is handed over.", "success")
     return redirect(url_for("doctor.desk"))
 
 

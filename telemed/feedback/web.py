@@ -131,7 +131,7 @@ def reply(complaint_id: UUID) -> ResponseReturnValue:
         return redirect(url_for("feedback.complaints"))
     try:
         service.answer_complaint(services(), who(), complaint_id, form.text.data or "")
-        flash("The reply is stored; the patient sees it.", "ok")
+        flash("The reply is stored; the patient sees it.", "success")
     except Invalid:
         flash("Write a reply of at most 1000 characters.", "warn")
     except Conflict as error:

@@ -103,7 +103,7 @@ def store_typed(visit_id: UUID, kind: str) -> ResponseReturnValue:
         try:
             values = {field.name: float(field.data) for field in form.measured()}
             service.type_in(services(), who(), visit_id, kind, values, parse_id(form.reading_id.data))
-            flash("The values are stored; the doctor sees them.", "ok")
+            flash("The values are stored; the doctor sees them.", "success")
             return redirect(url_for("counter.visit", visit_id=visit_id))
         except Invalid as error:
             form.take(error)
@@ -143,7 +143,7 @@ def ask_claim(item_id: UUID) -> ResponseReturnValue:
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
     else:
-        flash("The doctor is asked to confirm. Until then the reading belongs to nobody.", "ok")
+        flash("The doctor is asked to confirm. Until then the reading belongs to nobody.", "success")
     return redirect(url_for("readings.quarantine"))
 
 
@@ -191,7 +191,7 @@ def _decide(decide: Callable[[Services, Principal, UUID], UUID], item_id: UUID, 
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
         return redirect(url_for("doctor.desk"))
-    flash(done, "ok")
+    flash(done, "success")
     return redirect(url_for("readings.claims", visit_id=visit_id))
 
 

@@ -8,7 +8,7 @@ for (const link of document.querySelectorAll("[data-note-template]")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
     const used = Object.entries(JSON.parse(link.dataset.noteTemplate)).filter(([name, text]) => fill(form.elements[name], text));
-    say(word(used.length ? "template_used" : "template_nothing"), used.length ? "ok" : "warn");
+    say(word(used.length ? "template_used" : "template_nothing"), used.length ? "success" : "warn");
     if (used.length) form.elements[used[0][0]].focus();
   });
 }

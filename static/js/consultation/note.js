@@ -90,7 +90,7 @@ document.querySelector(".end-case")?.addEventListener("submit", async (event) =>
 if (location.hash.startsWith("#note-")) goToBlank(form); // the server refused to end the case
 const found = draft.restore();
 if (found) {
-  say(word("restored"), "ok");
+  say(word("restored"), "success");
   sent = found.sent;
   isDirty = true;
   save();
