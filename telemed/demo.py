@@ -17,7 +17,7 @@ from telemed.access import audit
 from telemed.access.models import Account
 from telemed.access.relations import SYSTEM, Subject
 from telemed.booking.models import Doctor, Invitation, Shift
-from telemed.booking.rules import REASONS, REFUSALS
+from telemed.booking.rules import REFUSALS
 from telemed.bootstrap import build_services
 from telemed.branches.models import Branch, Corner, Kit, Meter, Region
 from telemed.crypto import passwords
@@ -178,7 +178,7 @@ class _Seeder:
             at = now - timedelta(days=draw.randrange(2, 6))
             outcome = draw.choices([code for code, _ in ANSWERS], [share for _, share in ANSWERS])[0]
             yield Invitation(
-                id=invitation_id, patient_id=person.id, branch_id=branch.id, reason=draw.choice(REASONS), created_at=at,
+                id=invitation_id, patient_id=person.id, branch_id=branch.id, clinical_rev=0, created_at=at,
                 created_by=by, outcome=outcome, refusal=draw.choice(REFUSALS) if outcome == "refused" else None,
                 attempts=1 if outcome else 0, outcome_at=at + timedelta(days=1) if outcome else None,
             )  # fmt: skip

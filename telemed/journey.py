@@ -40,6 +40,7 @@ ORDER = (
 )
 
 DURABLE: dict[type, tuple[outbox.Handler, ...]] = {
+    booking.PlainReasonsLeft: (booking_jobs.seal_more_reasons,),
     booking.PatientInvited: (pilot_jobs.count_invited,),
     booking.VisitBooked: (pilot_jobs.count_booked,),
     checkup.VisitOpened: (pilot_jobs.count_came,),
@@ -109,6 +110,7 @@ LIVE: dict[type, tuple[Live, ...]] = {
 RECURRING = (
     Recurring("sign_audit_head", 60, heads.sign_when_due),
     Recurring("release_expired_holds", 60, booking_jobs.release_expired_holds),
+    Recurring("seal_invitation_reasons", 600, booking_jobs.begin_sealing_reasons),
     Recurring("erase_quarantine", 300, readings_jobs.erase_quarantine),
     Recurring("count_pressures", 3600, readings_jobs.count_pressures),
     Recurring("forget_stored_answers", 86400, answers.forget_old),

@@ -56,7 +56,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "gateway.join": {ANYONE: "always"},
     "gateway.heartbeat": {"gateway": "own_branch"},
     # 3 booking
-    "invitation.create": {"clerk": "own_branch", "coordinator": "own_region"},
+    "invitation.create": {"clerk": "own_branch", "coordinator": "own_region", "doctor": "care"},
+    "invitation.read_reason": {"doctor": "care"},  # a clerk calls without knowing why
     "invitation.list": {"clerk": "own_branch", "coordinator": "own_region"},
     "invitation.answer": {"clerk": "own_branch"},
     "booking.search": {"clerk": "own_branch"},

@@ -28,6 +28,15 @@ class InvitationAnswered:
 
 
 @dataclass(frozen=True)
+class PlainReasonsLeft:
+    """A portion of the reasons of an older release was sealed, up to this invitation; so many still stand in the clear."""
+
+    invitation_id: UUID
+    left: int
+    at: datetime
+
+
+@dataclass(frozen=True)
 class VisitBooked:
     """Doctor, corner, kit and patient are booked together."""
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, false
 from sqlalchemy.orm import Mapped, mapped_column
 
+from telemed.crypto.vault import sealed_section, section_revision
 from telemed.db import Base
 
 
@@ -36,20 +37,30 @@ class Shift(Base):
 
 
 class Invitation(Base):
-    """A patient we want to see. `outcome`: None, booked, refused (with `refusal`), not_reached."""
+    """A patient we want to see. `outcome`: None, booked, refused (with `refusal`), not_reached. Sealed `clinical`:
+    {reason}, where a doctor gave one. The plain `reason` is of an older release; `service_reasons` seals it and writes
+    no new one.
+    """
 
     __tablename__ = "invitation"
+    __sealed__ = {"clinical": "clinical"}  # noqa: RUF012
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
     branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), index=True)
-    reason: Mapped[str]
+    reason: Mapped[str | None]
+    clinical: Mapped[bytes | None] = sealed_section()
+    clinical_rev: Mapped[int] = section_revision()
     created_at: Mapped[datetime]
     created_by: Mapped[UUID]
     outcome: Mapped[str | None]
     refusal: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
     outcome_at: Mapped[datetime | None]
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.patient_id
 
 
 class Booking(Base):

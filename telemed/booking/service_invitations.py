@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -27,19 +28,23 @@ class InvitationView:
     patient_id: UUID
     patient_name: str
     phone: str
-    reason: str
     attempts: int
     outcome: str | None
     refusal: str | None
     rests: bool
 
 
-def invite(services: Services, who: Principal, patient_id: UUID, reason: str, invitation_id: UUID | None = None) -> UUID:
+def invite(
+    services: Services, who: Principal, patient_id: UUID, reason: str | None = None, invitation_id: UUID | None = None
+) -> UUID:
     """Put a patient on the call list of the home branch, once: the same id, or a call that is still to be made, is the
-    same invitation. Raises Conflict("invitation_id_used") when the id belongs to another patient's.
+    same invitation. A doctor must say why, and that is sealed; nobody else has a medical reason to pick.
+
+    Raises Invalid for a reason that is missing, unknown or not this role's to give, Conflict("invitation_id_used") when
+    the id belongs to another patient's.
     """
-    if reason not in rules.REASONS:
-        raise Invalid(fields={"reason": "required"})
+    if reason not in ((*rules.REASONS,) if who.role == "doctor" else (None,)):
+        raise Invalid(fields={"reason": "required" if who.role == "doctor" else "invalid"})
     subject = patients.subject_of(services, patient_id)
     with services.act(who, "invitation.create", subject) as tx:
         # The patient's row is the queue for two presses of the button at the same moment.
@@ -49,6 +54,7 @@ def invite(services: Services, who: Principal, patient_id: UUID, reason: str, in
             raise Conflict("invitation_id_used")
         known = known or _open_invitation(tx, patient_id)
         if known is not None:
+            _seal_reason(services, tx, known, reason)
             return known.id
         return _new_invitation(services, tx, who, subject, reason, invitation_id or new_id())
 
@@ -59,19 +65,46 @@ def _open_invitation(tx: Session, patient_id: UUID) -> Invitation | None:
 
 
 def _new_invitation(
-    services: Services, tx: Session, who: Principal, subject: Subject, reason: str, invitation_id: UUID
+    services: Services, tx: Session, who: Principal, subject: Subject, reason: str | None, invitation_id: UUID
 ) -> UUID:
     assert who.id is not None
     assert subject.patient_id is not None
     assert subject.branch_id is not None
     now = services.clock()
     row = Invitation(
-        id=invitation_id, patient_id=subject.patient_id, branch_id=subject.branch_id, reason=reason,
+        id=invitation_id, patient_id=subject.patient_id, branch_id=subject.branch_id, clinical_rev=0,
         created_at=now, created_by=who.id, attempts=0,
     )  # fmt: skip
+    _seal_reason(services, tx, row, reason)
     tx.add(row)
     services.publish(tx, PatientInvited(row.id, row.patient_id, row.branch_id, now))
     return row.id
+
+
+def _seal_reason(services: Services, tx: Session, row: Invitation, reason: str | None) -> None:
+    """Keep a doctor's reason with an invitation; the newest counts, a clerk's press takes none away."""
+    if reason is not None:
+        services.vault.seal(tx, row, "clinical", {"reason": reason})
+        row.reason = None
+
+
+@dataclass(frozen=True)
+class ReasonView:
+    """Why a doctor wanted to see a patient, and when that was said. `reason` is a code of rules.REASONS."""
+
+    invited_at: datetime
+    reason: str
+
+
+def invitation_reasons(services: Services, who: Principal, patient_id: UUID) -> list[ReasonView]:
+    """Return for what a patient was invited, the newest first, those without a reason left out; audited."""
+    with services.act(who, "invitation.read_reason", patients.subject_of(services, patient_id)) as tx:
+        rows = tx.scalars(
+            select(Invitation).where(Invitation.patient_id == patient_id).order_by(Invitation.created_at.desc()).limit(5)
+        )
+        # A row of an older release may not be sealed yet; its doctor reads it all the same.
+        found = [(row.created_at, services.vault.open(tx, row, "clinical").get("reason") or row.reason) for row in rows]
+    return [ReasonView(at, reason) for at, reason in found if reason in rules.REASONS]
 
 
 def invitations(services: Services, who: Principal) -> list[InvitationView]:
@@ -83,7 +116,7 @@ def invitations(services: Services, who: Principal) -> list[InvitationView]:
         views = [
             InvitationView(
                 row.id, row.patient_id, patients.name_of(services, tx, row.patient_id),
-                patients.contact_of(services, tx, row.patient_id).get("phone", ""), row.reason, row.attempts,
+                patients.contact_of(services, tx, row.patient_id).get("phone", ""), row.attempts,
                 row.outcome, row.refusal, rules.rests(row.attempts, row.outcome),
             )
             for row in rows

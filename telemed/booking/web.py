@@ -39,10 +39,17 @@ def invitations() -> ResponseReturnValue:
 @pages.post("/invitations")
 @guard("invitation.create")
 def invite() -> ResponseReturnValue:
-    """Put a patient on the call list."""
-    service.invite(services(), who(), _id("patient_id"), request.form.get("reason", ""), parse_id(request.form.get("id")))
-    flash("The patient is on the call list.", "success")
-    return redirect(url_for("booking.invitations"))
+    """Put a patient on the call list. Only a doctor says why; a clerk's form of an older release named a reason."""
+    is_doctor = who().role == "doctor"
+    reason = request.form.get("reason", "") if is_doctor else None
+    target, own = request.form.get("next", ""), "home.open_home" if is_doctor else "booking.invitations"
+    try:
+        service.invite(services(), who(), _id("patient_id"), reason, parse_id(request.form.get("id")))
+    except Invalid:
+        flash("Choose why the patient is to be invited.", "warn")
+    else:
+        flash("The patient is on the call list.", "success")
+    return redirect(target if forms.is_own_path(target) else url_for(own))
 
 
 @pages.post("/invitations/<uuid:invitation_id>/answer")

@@ -8,6 +8,8 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from telemed.booking import rules as booking_rules
+from telemed.booking import service as booking
 from telemed.checkup import service as checkup
 from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
@@ -88,6 +90,8 @@ def _case(case_id: UUID, **more: Any) -> str:
         trend=readings.readings_of_patient(services(), who(), view.patient_id),
         answers=checkup.answers_of(services(), who(), view.visit_id),
         earlier=consultation.earlier_cases(services(), who(), view.patient_id, case_id),
+        invited=booking.invitation_reasons(services(), who(), view.patient_id),
+        invitation_reasons=booking_rules.REASONS,
         therapy=prescription.therapy_of(services(), who(), view.patient_id),
         handovers=handover.handovers(services(), who(), case_id),
         colleagues=handover.colleagues(services(), who()),
