@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -158,6 +159,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now, read_only: boo
     services.outside["media_plane"] = media_plane(settings, clock)
     services.register([OWN])
     services.register(consultation_service.relations(clock))
+    services.country_of = partial(branches_service.country_of, services)
     for slice_service in SLICE_SERVICES:
         services.register(slice_service.RELATIONS)
     return services

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,9 @@ from telemed.settings import Settings
 
 @dataclass
 class Services:
-    """Built once by bootstrap and handed to every use case. `media` talks to the media process."""
+    """Built once by bootstrap and handed to every use case. `country_of` tells by a branch how its people write numbers;
+    only a later slice knows.
+    """
 
     settings: Settings
     db: Database
@@ -46,6 +48,7 @@ class Services:
     journey: outbox.Journey
     relations: dict[str, Relation] = field(default_factory=dict)
     outside: dict[str, Any] = field(default_factory=dict)
+    country_of: Callable[[UUID | None], str] = lambda _branch_id: "RU"
 
     @contextmanager
     def act(self, who: Principal, action: str, subject: Subject = NOTHING) -> Iterator[Session]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+MINSK = "Europe/Minsk"
 JOIN_CODE_LIFE = timedelta(hours=24)
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0, 1, which are misread
 CODE_LENGTH = 12
@@ -22,6 +23,11 @@ PAIRED_SHOWN = timedelta(minutes=1)  # so long a pairing is news
 BATTERY_LOW_PCT = 20
 METER_CLOCK_OFF_S = 120  # above it the times of a meter's readings are corrected and the clerk is told
 REMARKS = ("battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
+
+
+def country_of(zone: str) -> str:
+    """Return the country of a region by its zone: Belarus has one of its own."""
+    return "BY" if zone == MINSK else "RU"
 
 
 def is_open_at(hours: Mapping[str, Sequence[str]], zone: str, moment: datetime) -> bool:

@@ -83,6 +83,13 @@ def is_open_at(branch: Branch, moment: datetime) -> bool:
     return rules.is_open_at(branch.hours, branch.zone, moment)
 
 
+def country_of(services: Services, branch_id: UUID | None) -> str:
+    """Return the country of a branch's region, RU or BY: by it numbers are read that were written without one."""
+    with services.db.read() as tx:
+        zone = tx.scalar(select(Region.zone).join(Branch, Branch.region_id == Region.id).where(Branch.id == branch_id))
+    return rules.country_of(zone or "")
+
+
 def place_of(services: Services, postal_index: str | None) -> tuple[UUID | None, UUID | None]:
     """Return branch and region of a six-digit index; without one, the only region there is. Raises Invalid."""
     with services.db.read() as tx:

@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import phonenumbers
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -23,6 +22,7 @@ from telemed.ids import new_id
 from telemed.patients import rules
 from telemed.patients.events import ConsentGiven, ConsentWithdrawn, PatientRegistered
 from telemed.patients.models import Card, Consent, Patient
+from telemed.patients.phones import as_kept_before, valid_phone
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
@@ -73,9 +73,9 @@ def register_patient(services: Services, who: Principal, new: NewPatient, patien
     """Store a patient with the consents given now; return the id. The same `patient_id` twice is one patient.
     Raises Invalid, or Conflict("patient_known", patient_id=...) when SNILS or policy is in the register.
     """
-    identity, contact = _checked(services, new)
-    assert new.birth_date is not None
     assert who.branch_id is not None
+    identity, contact = _checked(services, new, who.branch_id)
+    assert new.birth_date is not None
     assert who.id is not None
     subject = Subject(patient_id=patient_id or new_id(), branch_id=who.branch_id)
     assert subject.patient_id is not None
@@ -102,7 +102,7 @@ def register_patient(services: Services, who: Principal, new: NewPatient, patien
     return subject.patient_id
 
 
-def _checked(services: Services, new: NewPatient) -> tuple[dict[str, str], dict[str, str]]:
+def _checked(services: Services, new: NewPatient, branch_id: UUID) -> tuple[dict[str, str], dict[str, str]]:
     """Return the identity and contact to seal. Raises Invalid with every wrong field at once."""
     identity = {
         "family_name": new.family_name.strip(), "given_name": new.given_name.strip(),
@@ -114,7 +114,7 @@ def _checked(services: Services, new: NewPatient) -> tuple[dict[str, str], dict[
         faults["snils"] = "snils_check_digit"
     if new.policy.strip() and not identity["policy"]:
         faults["policy"] = "policy_invalid"
-    phone = normal_phone(new.phone)
+    phone = valid_phone(new.phone, services.country_of(branch_id))
     if new.phone.strip() and phone is None:
         faults["phone"] = "phone_invalid"
     if not new.phone.strip():
@@ -135,17 +135,6 @@ def _checked(services: Services, new: NewPatient) -> tuple[dict[str, str], dict[
         "phone": phone or "", "address": new.address.strip(), "postal_index": rules.digits(new.postal_index)
     }  # fmt: skip
     return identity, contact
-
-
-def normal_phone(text: str) -> str | None:
-    """Return E.164 of a Russian or Belarusian number (Russian without a prefix), or None when it is none."""
-    try:
-        number = phonenumbers.parse(text, "RU")
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def _indexes(
@@ -183,7 +172,7 @@ def find_patient(
         raise Invalid(fields={"number": "required"})
     if len(number) > 40 or len(card) > 200 or len(name) > 200:
         raise Invalid(fields={"number": "too_long"})
-    wanted = _wanted(services, number, name, born)
+    wanted = _wanted(services, who, number, name, born)
     with services.act(who, "patient.find", Subject(branch_id=who.branch_id)) as tx:
         _refuse_many_searches(services, tx, who)
         found = {_of_card(tx, card)} - {None} if card.strip() else _matches(tx, wanted)
@@ -193,7 +182,7 @@ def find_patient(
         return _card(services, tx, row) if row is not None else None
 
 
-def _wanted(services: Services, number: str, name: str, born: date | None) -> list[tuple[Any, bytes]]:
+def _wanted(services: Services, who: Principal, number: str, name: str, born: date | None) -> list[tuple[Any, bytes]]:
     """Return the indexed columns in which the typed value may stand, with its index there."""
     of = services.index.of
     if name.strip() and born:
@@ -204,9 +193,8 @@ def _wanted(services: Services, number: str, name: str, born: date | None) -> li
         found.append((Patient.policy_index, of("patient.policy", typed)))
     if len(typed) == 11 and rules.snils_is_right(typed):
         found.append((Patient.snils_index, of("patient.snils", typed)))
-    phone = normal_phone(number) if typed else None
-    if phone:
-        found.append((Patient.phone_index, of("patient.phone", phone)))
+    phones = {valid_phone(number, services.country_of(who.branch_id)), as_kept_before(number) if typed else None}
+    found += [(Patient.phone_index, of("patient.phone", phone)) for phone in sorted(filter(None, phones))]
     return found
 
 
