@@ -14,7 +14,7 @@ from jinja2.ext import extract_from_ast
 
 from devices import plausibility
 from telemed import i18n
-from telemed.access.roles import ROLES
+from telemed.access.roles import ACTIONS, ROLES
 from telemed.booking import rules as booking
 from telemed.branches import morning
 from telemed.checkup import rules as checkup
@@ -38,8 +38,14 @@ FOUND = {"wrong", "faults", "fields", "found", "errors"}  # what services call t
 PLACE = re.compile(r"%\(\w+\)s")
 KINDS = ("blood_pressure", "glucose")
 
+# What jobs, rules and commands write into the audit under a name of their own.
+SYSTEM_ACTIONS = {
+    found for path in PYTHON for found in re.findall(r'SYSTEM, "([a-z_]+\.[a-z_]+)"', path.read_text(encoding="utf-8"))
+}  # fmt: skip
+
 # Codes that a template puts together: prefix and what may follow it.
 FAMILIES: dict[str, tuple[str, ...]] = {
+    "action_": (*ACTIONS, *sorted(SYSTEM_ACTIONS)),
     "kind_": KINDS,
     "status_": ("usable", "questionable", "not_a_result"),
     "triage_": tuple(level.lower() for level in (*readings.LEVELS, readings.UNKNOWN)),

@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 
 from telemed.delivery import service
 from telemed.errors import Conflict, Invalid
-from telemed.prescription.service import catalogue
 from telemed.web.guard import guard, services, who
 from telemed.web.words import say_code
 
@@ -70,7 +69,6 @@ def _order_page(order_id: UUID, fields: dict[str, str] | None = None) -> str:
     return render_template(
         "delivery/order.html",
         order=service.order_items(services(), who(), order_id),
-        names={medicine.code: medicine.inn for medicine in catalogue()},
         fields=fields or {},
         typed=request.form,
         ticked=request.form.getlist("items"),

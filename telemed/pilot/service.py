@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -194,19 +192,6 @@ def _band_row(branch: Branch, bands: Bands, *, hide: bool) -> BandRow:
     return BandRow(branch.postal_index, branch.place, *counts, ratio, is_odd)
 
 
-def funnel_csv(services: Services, who: Principal, from_day: date | None = None, to_day: date | None = None) -> str:
-    """Return the funnel as CSV with the columns of the page; "<5" where a count is hidden."""
-    found = _funnel(services, who, "pilot.export", from_day, to_day)
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=";")
-    writer.writerow(["index", "place", "rural", *rules.STEPS, "waiting_min_median", "delivery_h_median"])
-    for row in [*found.rows, found.total]:
-        cells: list[object] = [row.postal_index or "total", row.place, int(row.rural)]
-        cells += ["<5" if row.counts[step] is None else row.counts[step] for step in rules.STEPS]
-        cells += [_decimal(row.waiting_min), _decimal(row.delivery_h)]
-        writer.writerow([rules.safe_cell(cell) for cell in cells])
-    return "\ufeff" + text.getvalue()
-
-
-def _decimal(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}".replace(".", ",")
+def exported_funnel(services: Services, who: Principal, from_day: date | None = None, to_day: date | None = None) -> Funnel:
+    """Return the funnel to be saved as a file; None where a count is hidden. Raises Invalid for a period upside down."""
+    return _funnel(services, who, "pilot.export", from_day, to_day)

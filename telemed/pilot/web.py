@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import date
 
 from flask import Blueprint, Response, render_template, request
@@ -11,6 +13,7 @@ from telemed.errors import Invalid
 from telemed.feedback import service as feedback
 from telemed.pilot import rules, service
 from telemed.web.guard import guard, services, who
+from telemed.web.words import say, say_code
 
 pages = Blueprint("pilot", __name__)
 
@@ -38,9 +41,28 @@ def page() -> ResponseReturnValue:
 @guard("pilot.export")
 def export() -> ResponseReturnValue:
     """Give the same table as CSV."""
-    text = service.funnel_csv(services(), who(), *_period())
+    text = _csv_of(service.exported_funnel(services(), who(), *_period()))
     headers = {"Content-Disposition": "attachment; filename=pilot.csv"}
     return Response(text, mimetype="text/csv; charset=utf-8", headers=headers)
+
+
+def _csv_of(found: service.Funnel) -> str:
+    """Return the funnel with the columns of the page, in the reader's language; "<5" where a count is hidden."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=";")
+    steps = [say_code(f"step_{step}") for step in rules.STEPS]
+    writer.writerow([say("Post code"), say("Branch"), say("Rural"), *steps, say("Waiting, min"), say("Delivery, h")])
+    for row in [*found.rows, found.total]:
+        rural = say("yes" if row.rural else "no")
+        where = [row.postal_index, row.place, rural] if row.branch_id else [say("Total"), "", ""]
+        counts = ["<5" if row.counts[step] is None else row.counts[step] for step in rules.STEPS]
+        writer.writerow(map(rules.safe_cell, [*where, *counts, _decimal(row.waiting_min), _decimal(row.delivery_h)]))
+    return "\ufeff" + text.getvalue()
+
+
+def _decimal(value: float | None) -> str:
+    """Return a number as spreadsheets of our users read it, with a comma; English ones too, since one file serves all."""
+    return "" if value is None else f"{value:.1f}".replace(".", ",")
 
 
 def _period() -> tuple[date | None, date | None]:

@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from telemed.errors import Conflict, Invalid
 from telemed.ids import parse_id
 from telemed.prescription import service
+from telemed.prescription.catalogue import inn_of
 from telemed.prescription.rules import MAX_DIRECTIONS, MAX_ITEMS, MAX_PACKS
 from telemed.web.forms import is_own_path, strip
 from telemed.web.guard import guard, services, who
@@ -19,6 +20,7 @@ from telemed.web.words import say_code, use_zone
 
 pages = Blueprint("prescription", __name__)
 ITEM_FIELDS = ("code", "quantity", "directions", "days")
+pages.app_context_processor(lambda: {"inn_of": inn_of})
 
 
 @pages.get("/consultations/<uuid:consultation_id>/prescription")

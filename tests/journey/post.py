@@ -133,8 +133,8 @@ async def read_funnel(scene: Scene) -> dict[str, int]:
     """Return the funnel of the demo's first branch, as the coordinator exports it."""
     coordinator = await scene.person("coordinator")
     answer = await coordinator.client.get("/pilot.csv")
-    rows = list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff")), delimiter=";"))
-    return {step: int(rows[0][step]) for step in STEPS}
+    first = list(csv.reader(io.StringIO(answer.text.lstrip("\ufeff")), delimiter=";"))[1]
+    return {step: int(count) for step, count in zip(STEPS, first[3:], strict=False)}  # after post code, branch, rural
 
 
 async def report(scene: Scene) -> str:
