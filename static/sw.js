@@ -21,6 +21,8 @@ const PARTS = [
   "/static/js/lib/notice.js",
   "/static/js/delivery/round.js",
   "/static/js/delivery/store.js",
+  "/static/js/delivery/database.js",
+  "/static/js/delivery/age.js",
   "/static/js/delivery/outbox.js",
   "/static/js/delivery/handover.js",
   "/static/js/delivery/proof.js",
@@ -41,8 +43,7 @@ addEventListener("fetch", (event) => {
 
 async function install() {
   // The first page came before this worker: fetch it once more, so that it is here from the first minute.
-  const answer = await keepPage(await fetch(PAGE, { credentials: "same-origin", redirect: "manual" }));
-  await refreshParts(answer.ok ? await answer.text() : "");
+  await keep(await fetch(PAGE, { credentials: "same-origin", redirect: "manual" }));
   await skipWaiting();
 }
 
@@ -54,11 +55,18 @@ async function refreshParts(html) {
   const [, release = ""] = html.match(/\/static\/js\/v-([0-9a-f]+)\//) ?? [];
   const cache = await caches.open(PARTS_CACHE);
   const kept = await cache.match(RELEASE);
-  if (release && (await kept?.text()) === release) return;
+  if (release && (await kept?.text()) === release && (await isWhole(cache))) return;
   const answers = await Promise.all(PARTS.map((path) => fetchPart(path, release, html)));
   if (answers.some((answer) => !answer.ok)) throw new Error("a part is missing");
+  await cache.delete(RELEASE); // a full phone may stop between two parts: then the next visit begins anew
   await Promise.all(answers.map((answer, index) => cache.put(PARTS[index], answer)));
   await cache.put(RELEASE, new Response(release));
+}
+
+// A worker of an earlier release kept its own parts of this one: those that it did not know are still missing.
+async function isWhole(cache) {
+  const kept = await Promise.all(PARTS.map((path) => cache.match(path)));
+  return kept.every(Boolean);
 }
 
 function fetchPart(path, release, html) {
@@ -68,20 +76,20 @@ function fetchPart(path, release, html) {
   return fetch(path, { cache: "no-cache" });
 }
 
-async function keepPage(answer) {
-  if (answer.ok && answer.headers.get("Content-Type")?.startsWith("text/html")) {
-    await (await caches.open(PAGE_CACHE)).put(PAGE, answer.clone());
-  }
-  return answer;
+// The parts first: a kept page must find its own scripts where there is no network.
+async function keep(answer) {
+  const isPage = answer.ok && answer.headers.get("Content-Type")?.startsWith("text/html");
+  await refreshParts(isPage ? await answer.clone().text() : "");
+  if (isPage) await (await caches.open(PAGE_CACHE)).put(PAGE, answer);
 }
 
 // From the network when it answers soon. Session over (a redirect), server in trouble or cut off: the kept page, which
 // says so itself. Another role's refusal is shown as it is.
 async function page(event) {
   const kept = await caches.match(PAGE, { cacheName: PAGE_CACHE });
-  const fresh = fetch(event.request).then(keepPage);
-  const copy = fresh.then((answer) => (answer.ok ? answer.clone().text() : null));
-  event.waitUntil(copy.then((html) => html && refreshParts(html)).catch(() => {}));
+  const fresh = fetch(event.request);
+  const copy = fresh.then((answer) => (answer.ok ? answer.clone() : null));
+  event.waitUntil(copy.then((answer) => answer && keep(answer)).catch(() => {})); // a full phone still shows the page
   if (!kept) return fresh;
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
   const answer = await Promise.race([fresh.catch(() => null), late]);

@@ -29,8 +29,11 @@ class PhoneBody(Body):
 
 
 class PhoneAnswer(Body):
+    """`time`: the server's word, because a phone's clock proves nothing."""
+
     device_id: UUID
     watermark: int
+    time: str
 
 
 class SyncBody(Body):
@@ -54,6 +57,7 @@ class ResultAnswer(Body):
 class SyncAnswer(Body):
     epoch: UUID
     watermark: int
+    time: str
     results: list[ResultAnswer]
 
 
@@ -86,7 +90,9 @@ def register_phone() -> ResponseReturnValue:
     """Register the phone under the id it chose."""
     body = read_json(PhoneBody)
     watermark = service.register_phone(services(), who(), body.device_id)
-    return jsonify({"device_id": str(body.device_id), "watermark": watermark})
+    return jsonify(
+        {"device_id": str(body.device_id), "watermark": watermark, "time": iso(services().clock())}
+    )
 
 
 @api.get("/api/v1/delivery/round")
@@ -119,6 +125,7 @@ def sync() -> ResponseReturnValue:
         {
             "epoch": str(answer.epoch),
             "watermark": answer.watermark,
+            "time": iso(answer.time),
             "results": [vars(result) for result in answer.results],
         }
     )

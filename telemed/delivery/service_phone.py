@@ -59,10 +59,11 @@ class Result:
 
 @dataclass(frozen=True)
 class SyncAnswer:
-    """`watermark`: all of the phone's numbers up to it are stored."""
+    """`watermark`: all of the phone's numbers up to it are stored. `time`: when they were."""
 
     epoch: UUID
     watermark: int
+    time: datetime
     results: list[Result]
 
 
@@ -120,7 +121,7 @@ def sync(services: Services, who: Principal, device_id: UUID, events: list[dict[
         results = [_take(services, tx, who, phone, raw) for raw in sorted(events, key=_by_number)]
         phone.watermark = max(phone.watermark, _watermark(tx, phone))
         phone.last_sync_at = services.clock()
-        return SyncAnswer(services.epoch, phone.watermark, results)
+        return SyncAnswer(services.epoch, phone.watermark, phone.last_sync_at, results)
 
 
 def _by_number(raw: dict[str, Any]) -> int:

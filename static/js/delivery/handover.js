@@ -3,7 +3,7 @@
 import { word } from "lib/words.js";
 import { isProofOf, readProof } from "./proof.js";
 
-/** Show the hand-over of `stop`; `note(kind, details)` keeps the deed. */
+/** Show the hand-over of `stop`; `note(kind, details)` keeps the deed and returns the trouble's words when it could not. */
 export function openHandOver(stop, note) {
   const box = prepare("hand-over", stop);
   const [video, error, input] = [box.querySelector("[data-camera]"), box.querySelector("#code-error"), box.querySelector("#code")];
@@ -25,8 +25,11 @@ export function openHandOver(stop, note) {
     if (isDone) return;
     isDone = true;
     stopCamera();
-    await note("handed_over", details);
-    box.close();
+    const trouble = await note("handed_over", details);
+    if (!trouble) return box.close();
+    isDone = false; // nothing is kept: every button is alive, and the code read stays for the next press
+    input.value = details.code ?? details.proof ?? input.value;
+    alarm(box, trouble);
   }
 
   async function startCamera() {
@@ -65,8 +68,10 @@ export function openFailure(stop, note) {
     if (!reason) return void (error.textContent = word("choose_reason"));
     if (isDone) return;
     isDone = true;
-    await note(event.submitter?.value ?? "attempted", { reason });
-    box.close();
+    const trouble = await note(event.submitter?.value ?? "attempted", { reason });
+    if (!trouble) return box.close();
+    isDone = false;
+    alarm(box, trouble);
   };
   box.showModal();
 }
@@ -76,5 +81,14 @@ function prepare(id, stop) {
   box.querySelector("[data-name]").textContent = stop.name;
   box.querySelector("[data-number]").textContent = grouped(stop.number);
   box.querySelector("[data-close]").onclick = () => box.close();
+  alarm(box, "");
   return box;
+}
+
+// Inside the window: what stands behind it is neither seen nor spoken.
+function alarm(box, text) {
+  const line = box.querySelector("[data-not-saved]") ?? box.querySelector(".error[role=alert]");
+  line.hidden = !text;
+  line.textContent = text;
+  if (text) line.scrollIntoView({ block: "center" });
 }

@@ -9,22 +9,31 @@ const EVERY_MS = 60_000;
 export class Outbox {
   /** `changed({error})` is called after every attempt. */
   constructor(postman, changed) {
-    Object.assign(this, { postman, changed, running: null, isWanted: false, isForgetful: false });
+    Object.assign(this, { postman, changed, device: null, running: null, isWanted: false, isForgetful: false });
   }
 
-  async start() {
-    this.device = await store.deviceOf(this.postman, newId);
+  start() {
     addEventListener("online", () => this.flush());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.flush());
     setInterval(() => document.visibilityState === "visible" && this.flush(), EVERY_MS);
     return this.flush();
   }
 
-  /** Note a deed durably; null when it was noted before. */
+  /** The store may have lost what it held: ask it for everything anew. */
+  forgetDevice() {
+    this.device = null;
+  }
+
+  async #device() {
+    this.device ??= await store.deviceOf(this.postman, newId);
+    return this.device;
+  }
+
+  /** Note a deed durably; null when it was noted before. Raises StoreError when it is not kept. */
   async note(kind, parcelId, { proof = null, reason = null, number = "" } = {}) {
     const once = kind === "attempted" ? `${parcelId}:${kind}:${new Date().toDateString()}` : `${parcelId}:${kind}`;
     const report = { event_id: newId(), kind, parcel_id: parcelId, happened_at: new Date().toISOString(), proof, reason };
-    return store.append(this.device, this.postman, { report, once, number });
+    return store.append(await this.#device(), this.postman, { report, once, number });
   }
 
   /** Send all and read the list anew. Only one at a time; a call meanwhile has its own turn after it. */
@@ -42,19 +51,24 @@ export class Outbox {
   }
 
   async #run() {
-    let error = null;
+    const error = await this.#try(() => this.#withFreshToken(() => this.#exchange()));
+    const failed = error?.code === "phone_revoked" ? await this.#try(() => store.wipeLists()) : null;
+    await this.changed({ error: failed ?? error });
+  }
+
+  // No network, a refusal, or a store that does not answer: each is shown, and the next turn tries again.
+  async #try(work) {
     try {
-      await this.#withFreshToken(() => this.#exchange());
-      await store.prune();
+      await work();
     } catch (caught) {
-      if (!(caught instanceof ApiError)) throw caught;
-      error = caught;
-      if (caught.code === "phone_revoked") await store.wipeLists();
+      if (caught instanceof ApiError || caught instanceof store.StoreError) return caught;
+      throw caught;
     }
-    await this.changed({ error });
+    return null;
   }
 
   async #exchange() {
+    await this.#device();
     await this.#register();
     for (let batch = await this.#unsent(); batch.length; batch = await this.#unsent()) {
       const epoch = (await store.epochOf(this.device)) ?? null;
@@ -70,6 +84,7 @@ export class Outbox {
 
   async #register() {
     const answer = await post("/api/v1/delivery/phones", { device_id: this.device });
+    if (answer?.time) await store.growOlder(0, answer.time);
     // The server knows more of this phone than the phone itself: number on from there, and say so.
     this.isForgetful = (await store.skipTo(this.device, answer.watermark)) || this.isForgetful;
   }
@@ -80,6 +95,7 @@ export class Outbox {
     useToken(list.csrf);
     const epoch = await store.epochOf(this.device);
     await store.saveList(this.postman, list);
+    await store.prune(list.time);
     if (epoch && epoch !== list.epoch) {
       await store.settle(this.device, { results: [], epoch: list.epoch });
       await store.unsettleAbove(this.device, list.watermark);

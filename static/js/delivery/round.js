@@ -8,10 +8,16 @@ import { loadScanner, SCANNER_CACHE } from "./scan.js";
 import * as store from "./store.js";
 
 const DAY_MS = 86_400_000;
+const TICK_MS = 60_000;
 const page = document.querySelector("[data-round]");
 const postman = page.dataset.postman;
 const part = (name) => page.querySelector(`[data-${name}]`);
 let unsentCount = 0;
+let waiting = new Set(); // notes that lay in the store unsent when it was last asked
+let isLost = false;
+let isCounting = false; // one window of this browser counts the time
+let countedAt = performance.now();
+const unsaved = new Set(); // parcels with a deed that the store refused to keep
 
 const outbox = new Outbox(postman, async ({ error }) => { showLine(error); await show(); });
 start();
@@ -21,41 +27,85 @@ async function start() {
   part("scanner").addEventListener("click", fetchScanner);
   document.querySelector("form[data-forget]")?.addEventListener("submit", leave);
   navigator.serviceWorker?.register("/sw.js", { scope: "/round" }).catch(() => {});
-  try {
-    await show();
-  } catch {
-    return warn(word("no_store"));
-  }
+  store.whenClosed(() => { outbox.forgetDevice(); show(); });
+  countAlone();
+  setInterval(tick, TICK_MS);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && tick());
+  await tick();
   await askToKeep();
   await outbox.start();
 }
 
+// Two windows would count every minute twice.
+function countAlone() {
+  const begin = () => { isCounting = true; countedAt = performance.now(); };
+  if (!navigator.locks) return begin();
+  navigator.locks.request("telemed-round-count", () => { begin(); return new Promise(() => {}); });
+}
+
+async function tick() {
+  const now = performance.now();
+  try {
+    await store.growOlder(isCounting ? now - countedAt : 0);
+    countedAt = now;
+  } catch (error) {
+    await show();
+    return warn(word(error.code));
+  }
+  await show();
+}
+
+/** Show what the phone holds; say so when its store does not answer. */
 async function show() {
-  const [kept, all] = await Promise.all([store.readList(postman), store.notes()]);
+  try {
+    draw(...(await Promise.all([store.readList(postman), store.notes()])));
+  } catch (error) {
+    storeFails(error);
+  }
+}
+
+function draw(kept, all) {
   const mine = all.filter((note) => note.postman === postman);
   showUnsent(mine, all);
-  showTroubles(mine);
-  showStops(kept, mine.filter((note) => note.status === null || note.settled_at > (kept?.saved_at ?? 0)));
+  showTroubles(mine, kept?.list);
+  showStops(kept, mine.filter((note) => store.isNews(note, kept?.list)));
   showDone(mine);
   page.dataset.ready = "yes";
 }
 
+// Only the store knows what is kept and what is sent: without its word no badge says that all is well.
+function storeFails(error) {
+  if (!(error instanceof store.StoreError)) throw error;
+  badge("alarm", word("store_unknown"), "unknown");
+  warn(word(page.dataset.ready ? error.code : "no_store"));
+}
+
+function badge(kind, text, count) {
+  part("unsent").textContent = text;
+  part("unsent").className = `badge ${kind}`;
+  part("unsent").dataset.unsent = count;
+}
+
 function showUnsent(mine, all) {
   const unsent = mine.filter((note) => note.status === null);
+  const known = new Set(all.map((note) => note.report.event_id));
+  isLost ||= [...waiting].some((id) => !known.has(id));
+  waiting = new Set(unsent.map((note) => note.report.event_id));
   unsentCount = unsent.length;
-  part("unsent").textContent = unsentCount ? word("unsent", { n: unsentCount }) : word("unsent_none");
-  part("unsent").className = `badge ${unsentCount ? "warn" : "ok"}`;
-  part("unsent").dataset.unsent = unsentCount;
+  if (unsaved.size) badge("alarm", word("unsaved", { n: unsaved.size }), unsentCount);
+  else if (isLost || outbox.isForgetful) badge("alarm", word("notes_lost"), unsentCount);
+  else badge(unsentCount ? "warn" : "ok", unsentCount ? word("unsent", { n: unsentCount }) : word("unsent_none"), unsentCount);
   const foreign = all.filter((note) => note.postman !== postman && note.status === null).length;
-  if (outbox.isForgetful) warn(word("lost_notes"));
+  if (isLost || outbox.isForgetful) warn(word("lost_notes"));
   else if (foreign) warn(word("other_postman", { n: foreign }));
-  else if (unsent.some((note) => Date.now() - note.noted_at > DAY_MS)) warn(word("old_unsent"));
+  else if (unsent.some((note) => Math.abs(Date.now() - note.noted_at) > DAY_MS)) warn(word("old_unsent"));
   else warn("");
 }
 
 // Nothing is silent: what the server did not accept stays in sight for a week.
-function showTroubles(mine) {
-  const bad = mine.filter((note) => ["conflict", "rejected"].includes(note.status) && Date.now() - note.settled_at < 7 * DAY_MS);
+function showTroubles(mine, list) {
+  const now = store.timeOf(list?.time) ?? 0;
+  const bad = mine.filter((note) => ["conflict", "rejected"].includes(note.status) && now - (note.settled_time ?? now) < 7 * DAY_MS);
   part("troubles").hidden = bad.length === 0;
   part("troubles").querySelector("ul").replaceChildren(...bad.map((note) => line(`${note.number ?? ""} ${word(note.report.kind)}: ${word(`code:${note.code}`)}`)));
 }
@@ -65,7 +115,7 @@ function showStops(kept, fresh) {
   const open = stops.filter((stop) => !lastOf(fresh, stop, ["handed_over", "returned"]));
   part("stops").replaceChildren(...open.map((stop) => card(stop, lastOf(fresh, stop, ["attempted"]))));
   part("empty").hidden = open.length > 0;
-  part("empty").querySelector("p").textContent = word(kept?.expired ? "expired" : kept ? "all_done" : "no_list");
+  part("empty").querySelector("p").textContent = word(kept?.expired ? "expired" : kept?.hidden ? "list_hidden" : kept ? "all_done" : "no_list");
 }
 
 function lastOf(fresh, stop, kinds) {
@@ -101,11 +151,21 @@ function card(stop, tried) {
   return element;
 }
 
+// Returns the words for the postman when the deed could not be kept.
 async function keepNote(stop, kind, details) {
-  const note = await outbox.note(kind, stop.parcel_id, { ...details, number: stop.number });
-  say(word(note ? "saved" : "already"), note ? "success" : "info");
+  try {
+    const note = await outbox.note(kind, stop.parcel_id, { ...details, number: stop.number });
+    unsaved.delete(stop.parcel_id);
+    say(word(note ? "saved" : "already"), note ? "success" : "info");
+  } catch (error) {
+    if (!(error instanceof store.StoreError)) throw error;
+    unsaved.add(stop.parcel_id);
+    badge("alarm", word("unsaved", { n: unsaved.size }), unsentCount);
+    return word(`not_saved_${error.code}`);
+  }
   await show();
   outbox.flush();
+  return "";
 }
 
 function flag(code) {
@@ -122,6 +182,7 @@ function line(text) {
 }
 
 function showLine(error) {
+  if (error instanceof store.StoreError) return void (part("line").textContent = word(error.code));
   const needsSignIn = error?.status === 401;
   part("sign-in").hidden = !needsSignIn;
   const time = new Date().toTimeString().slice(0, 5);
@@ -159,10 +220,18 @@ async function leave(event) {
   event.preventDefault();
   const go = async () => {
     form.dataset.sure = "yes";
-    await store.wipeLists();
-    await caches.delete("telemed-round-page");
+    await caches.delete("telemed-round-page").catch(() => false);
     form.requestSubmit();
   };
-  if (!unsentCount) return go();
-  say(word("sign_out_unsent", { n: unsentCount }), "error", { text: word("sign_out"), run: go });
+  const wipe = async () => {
+    try {
+      await store.wipeLists();
+    } catch {
+      return say(word("not_wiped"), "error", { text: word("sign_out"), run: go });
+    }
+    await go();
+  };
+  if (!unsentCount && !unsaved.size) return wipe();
+  const text = unsaved.size ? word("sign_out_unsaved", { n: unsaved.size }) : word("sign_out_unsent", { n: unsentCount });
+  say(text, "error", { text: word("sign_out"), run: wipe });
 }
