@@ -12,6 +12,7 @@ from telemed.access.relations import Principal
 from telemed.consultation import service
 from telemed.services import Services
 from tests import cast
+from tests.consultation.call_relay import browser, other, page, relay  # noqa: F401 - two pages of a call
 from tests.make import Hands
 
 SECOND = cast.Person("vera2", "doctor", "Валентина Морозова", None, cast.LAKE)

@@ -4,7 +4,8 @@
 
 const INFO = new TextEncoder().encode("telemed call code 1");
 const NONCE_BYTES = 16, CODE_DIGITS = 5;
-const OWN_PRINT = /^a=fingerprint:sha-256 (\S+)/m;
+const PRINT = /^a=fingerprint:sha-256 ((?:[0-9A-F]{2}:){31}[0-9A-F]{2})$/i;
+const OTHER_HASH = /^a=fingerprint:(?!sha-256 )\S+ [0-9A-F]{2}(?::[0-9A-F]{2})+$/i;
 
 /**
  * One exchange on one connection. `tell(message)` carries {commit} or {nonce}; `onChange({state, digits, theirs})` tells
@@ -16,6 +17,7 @@ export function openCode({ isDoctor, tell, onChange }) {
 
   /** Begin once DTLS is up; `fingerprints` {mine, theirs} are those in use. */
   async function begin(fingerprints) {
+    if (state === "broken") return;
     if (prints && prints.theirs !== fingerprints.theirs) return go("broken"); // somebody else joined the connection
     if (prints) return resend();
     prints = fingerprints;
@@ -58,11 +60,14 @@ export function openCode({ isDoctor, tell, onChange }) {
     onChange({ state, digits: state === "ready" ? digits : "", theirs: prints?.theirs ?? null });
   }
 
-  return { begin, take, resend, get state() { return state; } };
+  /** The far end's description was not of one certificate: whoever changed it sits in between. */
+  const refuse = () => go("broken");
+
+  return { begin, take, resend, refuse, get state() { return state; } };
 }
 
 /**
- * Return {mine, theirs}: the fingerprints of the certificates that DTLS really uses, or null where the browser tells none.
+ * Return {mine, theirs}: the fingerprints of the certificates that DTLS really uses, or null where they are not known.
  * Whoever offers may keep voice and picture apart from the data, each with a key exchange of its own: `theirs` names the
  * certificates of all of them, so that the digits differ when somebody took one for himself.
  */
@@ -71,10 +76,39 @@ export async function fingerprints(connection) {
   await Promise.all(transports.map(untilSettled));
   // Not from statistics: Chromium's keep the certificates of their first look for good, Firefox's have none. What this side
   // offers is its own word; what the far side offered is only a promise, so that is read from the key exchange.
-  const mine = connection.currentLocalDescription?.sdp.match(OWN_PRINT)?.[1].toUpperCase();
-  const certificates = transports.map((one) => one.getRemoteCertificates?.()[0]).filter(Boolean);
-  const theirs = [...new Set(await Promise.all(certificates.map(printOf)))].sort().join(" ");
+  const [mine] = printsIn(connection.currentLocalDescription);
+  const theirs = [...await printsOf(transports) ?? described(connection)].sort().join(" ");
   return mine && theirs ? { mine, theirs } : null;
+}
+
+/** Return the fingerprints of the certificates that came, or null where the browser tells none. */
+async function printsOf(transports) {
+  if (transports.some((one) => !one.getRemoteCertificates)) return null;
+  const certificates = transports.map((one) => one.getRemoteCertificates()[0]).filter(Boolean);
+  return new Set(await Promise.all(certificates.map(printOf)));
+}
+
+// Firefox ESR 140 tells no certificate. DTLS admits none but those of the description, so where that names a single one
+// it is the one that came; of several, nobody knows which.
+function described(connection) {
+  const prints = printsIn(connection.currentRemoteDescription);
+  return prints.size === 1 ? prints : new Set();
+}
+
+const printsIn = (description) => new Set(linesOf(description).map((line) => line.match(PRINT)?.[1].toUpperCase()).filter(Boolean));
+const linesOf = (description) => (description?.sdp ?? "").split(/\r\n|\n|\r/);
+
+/**
+ * Return {print, description} of a description of one certificate: its fingerprint, and the text without that of any
+ * other hash, for a key exchange is content with one that fits. Null when the parts name different certificates, when
+ * none is named, or when a fingerprint is written in a way that another reader might take for something else.
+ */
+export function ofOneCertificate(description) {
+  const prints = printsIn(description), lines = linesOf(description);
+  const isOdd = lines.some((line) => /fingerprint/i.test(line) && !PRINT.test(line) && !OTHER_HASH.test(line));
+  if (isOdd || prints.size !== 1) return null;
+  const sdp = lines.filter((line) => !OTHER_HASH.test(line)).join("\r\n");
+  return { print: [...prints][0], description: { type: description.type, sdp } };
 }
 
 // The connection says that it is connected before its transports say so, and they know of the certificates only then.

@@ -20,14 +20,15 @@ export function openLink({ polite, stream, iceServers, relayOnly, certificates, 
   });
   const photos = connection.createDataChannel("photo", { negotiated: true, id: 1, ordered: true });
   const direct = openDirect(connection, on.onHeard);
-  const negotiation = negotiate({ connection, polite, say, mend });
   const code = openCode({ isDoctor: !polite, tell, onChange: on.onCode });
+  const negotiation = negotiate({ connection, polite, say, mend, onRefused: code.refuse });
   const reconnection = keepConnected({ connection, maySignal, renew, restart: () => negotiation.offer(RESTART), onChange: stateChanged });
   let isClosed = false;
   const ifOpen = (run) => (event) => isClosed || run(event);
 
   connection.onicecandidate = ifOpen(({ candidate }) => candidate && say({ candidate }));
   connection.onnegotiationneeded = ifOpen(() => on.onNegotiation());
+  connection.onsignalingstatechange = ifOpen(compare);
   connection.ontrack = ifOpen(({ track }) => on.onTrack(track));
   addTracks(connection, stream, isFirst);
 
@@ -36,6 +37,12 @@ export function openLink({ polite, stream, iceServers, relayOnly, certificates, 
     on.onState(state);
     if (state !== "connected") return;
     untilHeard(connection, () => isClosed).then(on.onHear);
+    await compare();
+  }
+
+  // Again after each new description: at the first moment not every browser knows what it has agreed on.
+  async function compare() {
+    if (isClosed || connection.connectionState !== "connected" || connection.signalingState !== "stable") return;
     const prints = await fingerprints(connection);
     if (prints && !isClosed) await code.begin(prints);
   }

@@ -2,10 +2,16 @@
 // negotiation lets one side take its own back, and a Chromium that takes an offer back in the middle of a call sends
 // nothing over that connection ever after (seen with 150 and 156: `packetsSent` stays 0). So two offers never meet.
 
+import { ofOneCertificate } from "./call-code.js";
+
 export const OFFER = "offer", RESTART = "restart"; // what a side may ask for
 
-/** `say(message)` carries a message; `mend(description)` may change the far end's before it is applied. */
-export function negotiate({ connection, polite, say, mend = (description) => description }) {
+/**
+ * `say(message)` carries a message; `mend(description)` may change the far end's before it is applied; `onRefused()` runs
+ * when one does not name the one certificate that this connection began with.
+ */
+export function negotiate({ connection, polite, say, mend = (description) => description, onRefused = () => {} }) {
+  let print = null; // of the far end's certificate: a page has one for its life
   const held = []; // candidates that came before the description they belong to
   let asked = null; // of the corner: what it waits for; of the doctor: what must follow the answer that is on its way
   let isRestarting = false, isOffering = false;
@@ -44,7 +50,10 @@ export function negotiate({ connection, polite, say, mend = (description) => des
   async function takeDescription(description) {
     const isOffer = description.type === "offer";
     if (isOffer !== polite || (!isOffer && connection.signalingState !== "have-local-offer")) return;
-    await connection.setRemoteDescription(mend(description));
+    const one = ofOneCertificate(description);
+    if (!one || (print ?? one.print) !== one.print) return onRefused();
+    print = one.print;
+    await connection.setRemoteDescription(mend(one.description));
     for (const candidate of held.splice(0)) await takeCandidate(candidate);
     const next = asked;
     asked = null;
