@@ -57,7 +57,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Villager:
-    """A patient. SNILS numbers carry right check digits and belong to nobody."""
+    """A patient. SNILS and policy numbers carry right check digits and belong to nobody."""
 
     key: str
     family_name: str
@@ -97,10 +97,10 @@ TAMARA = Person("tamara", "auditor", "Тамара Книжник")
 STAFF = (ANNA, BORIS, RITA, VERA, GLEB, DINA, EGOR, FEDOR, ZAKHAR, GALINA, KIRA, OLEG, TAMARA)
 
 MARIA = Villager(
-    "maria", "Ёлкина", "Мария", "Петровна", date(1948, 3, 8), "+79211234567", "11223344595", "7700000000000015", OZERKI
+    "maria", "Ёлкина", "Мария", "Петровна", date(1948, 3, 8), "+79211234567", "11223344595", "7700000000000016", OZERKI
 )  # fmt: skip
 IVAN = Villager(
-    "ivan", "Громов", "Иван", "Савельич", date(1951, 7, 20), "+79217654321", "08765430300", "7700000000000023",
+    "ivan", "Громов", "Иван", "Савельич", date(1951, 7, 20), "+79217654321", "08765430300", "7700000000000024",
     OZERKI, sex="male",
 )  # fmt: skip
 PELAGEYA = Villager(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from telemed.crypto.vault import sealed_section, section_revision
@@ -51,6 +51,35 @@ class Card(Base):
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     issued_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+
+
+class PersonQuestion(Base):
+    """What a person must decide about a record. `number_taken`: the number in `field` that was typed for this patient
+    stands with `other_id`; it was not stored with the patient, only here. Sealed `claim`: {number}. `verdict`, once
+    decided: left (it stays where it is), moved (it is this patient's).
+    """
+
+    __tablename__ = "person_question"
+    __table_args__ = (UniqueConstraint("patient_id", "field"),)
+    __sealed__ = {"claim": "identity"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    field: Mapped[str]
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    other_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"))
+    branch_id: Mapped[UUID] = mapped_column(index=True)
+    claim: Mapped[bytes | None] = sealed_section()
+    claim_rev: Mapped[int] = section_revision()
+    asked_at: Mapped[datetime]
+    asked_by: Mapped[UUID]
+    verdict: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[UUID | None]
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.patient_id
 
 
 class Consent(Base):

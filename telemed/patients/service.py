@@ -21,7 +21,7 @@ from telemed.errors import Conflict, Invalid, NotFound, TooMany
 from telemed.ids import new_id
 from telemed.patients import rules
 from telemed.patients.events import ConsentGiven, ConsentWithdrawn, PatientRegistered
-from telemed.patients.models import Card, Consent, Patient
+from telemed.patients.models import Card, Consent, Patient, PersonQuestion
 from telemed.patients.phones import as_kept_before, valid_phone
 from telemed.services import Services
 
@@ -70,36 +70,76 @@ class PatientCard:
 
 
 def register_patient(services: Services, who: Principal, new: NewPatient, patient_id: UUID | None = None) -> UUID:
-    """Store a patient with the consents given now; return the id. The same `patient_id` twice is one patient.
-    Raises Invalid, or Conflict("patient_known", patient_id=...) when SNILS or policy is in the register.
+    """Store a patient with the consents given now; return the id. The same `patient_id` twice is one patient. A number
+    that stands with somebody else is not stored with this patient; the coordinator is asked. Raises Invalid.
     """
     assert who.branch_id is not None
     identity, contact = _checked(services, new, who.branch_id)
     assert new.birth_date is not None
-    assert who.id is not None
     subject = Subject(patient_id=patient_id or new_id(), branch_id=who.branch_id)
-    assert subject.patient_id is not None
     indexes = _indexes(services, identity, contact, new.birth_date)  # slow on purpose, so outside the transaction
     try:
-        with services.act(who, "patient.register", subject) as tx:
-            if tx.get(Patient, subject.patient_id) is not None:
-                return subject.patient_id
-            _refuse_known(tx, indexes)
-            row = Patient(
-                id=subject.patient_id, home_branch_id=who.branch_id, identity_rev=0, contact_rev=0, **indexes,
-                language=new.language, type_size=new.type_size, hard_of_hearing=new.hard_of_hearing,
-                registered_at=services.clock(), registered_by=who.id,
-            )  # fmt: skip
-            services.vault.seal(tx, row, "identity", identity)
-            services.vault.seal(tx, row, "contact", contact)
-            tx.add(row)
-            tx.flush()
-            for purpose in new.consents:
-                _give(services, tx, who, row, purpose)
-            services.publish(tx, PatientRegistered(row.id, who.branch_id, services.clock()))
-    except IntegrityError:
-        raise Conflict("patient_known") from None
+        return _register(services, who, subject, new, (dict(identity), contact, dict(indexes)))
+    except IntegrityError:  # somebody registered one of the numbers at this moment: now it is seen as taken
+        return _register(services, who, subject, new, (identity, contact, indexes))
+
+
+Sections = tuple[dict[str, str], dict[str, str], dict[str, bytes | None]]  # identity, contact, indexes
+
+
+def _register(services: Services, who: Principal, subject: Subject, new: NewPatient, sections: Sections) -> UUID:
+    identity, contact, indexes = sections
+    assert subject.patient_id is not None
+    assert subject.branch_id is not None
+    assert who.id is not None
+    with services.act(who, "patient.register", subject) as tx:
+        if tx.get(Patient, subject.patient_id) is not None:
+            return subject.patient_id
+        taken = _take_out_strangers_numbers(tx, identity, indexes)
+        row = Patient(
+            id=subject.patient_id, home_branch_id=subject.branch_id, identity_rev=0, contact_rev=0, **indexes,
+            language=new.language, type_size=new.type_size, hard_of_hearing=new.hard_of_hearing,
+            registered_at=services.clock(), registered_by=who.id,
+        )  # fmt: skip
+        services.vault.seal(tx, row, "identity", identity)
+        services.vault.seal(tx, row, "contact", contact)
+        tx.add(row)
+        tx.flush()
+        for question in taken:
+            _ask_whose(services, tx, who, row, *question)
+        for purpose in new.consents:
+            _give(services, tx, who, row, purpose)
+        services.publish(tx, PatientRegistered(row.id, subject.branch_id, services.clock()))
     return subject.patient_id
+
+
+def _take_out_strangers_numbers(
+    tx: Session, identity: dict[str, str], indexes: dict[str, bytes | None]
+) -> list[tuple[str, str, UUID]]:  # fmt: skip
+    """Empty each number that stands with another record; return field, number and that record. Nobody is told: whose a
+    number is must not be found out by typing it.
+    """
+    taken = []
+    for name, column in (("snils", Patient.snils_index), ("policy", Patient.policy_index)):
+        value = indexes[column.key]
+        holder = tx.scalar(select(Patient.id).where(column == value)) if value else None
+        if holder is not None:
+            taken.append((name, identity[name], holder))
+            identity[name], indexes[column.key] = "", None
+    return taken
+
+
+def _ask_whose(
+    services: Services, tx: Session, who: Principal, patient: Patient, name: str, number: str, holder: UUID
+) -> None:  # fmt: skip
+    """Put before the coordinator whose a number is."""
+    assert who.id is not None
+    question = PersonQuestion(
+        id=new_id(), kind="number_taken", field=name, patient_id=patient.id, other_id=holder,
+        branch_id=patient.home_branch_id, claim_rev=0, asked_at=services.clock(), asked_by=who.id,
+    )  # fmt: skip
+    services.vault.seal(tx, question, "claim", {"number": number})
+    tx.add(question)
 
 
 def _checked(services: Services, new: NewPatient, branch_id: UUID) -> tuple[dict[str, str], dict[str, str]]:
@@ -149,14 +189,6 @@ def _indexes(
         "policy_index": of("policy", identity["policy"]),
         "name_birth_index": of("name_birth", rules.name_and_birth(identity, born)),
     }
-
-
-def _refuse_known(tx: Session, indexes: dict[str, bytes | None]) -> None:
-    for column in (Patient.snils_index, Patient.policy_index):
-        value = indexes[column.key]
-        known = tx.scalar(select(Patient.id).where(column == value)) if value else None
-        if known is not None:
-            raise Conflict("patient_known", patient_id=str(known))
 
 
 # --- find ---------------------------------------------------------------------------------------------------------

@@ -119,10 +119,15 @@ def register() -> ResponseReturnValue:
     except Invalid as error:
         form.take(error)
         return render_template("patients/new.html", form=form), error.status
-    except Conflict as error:
-        form.form_errors.append(error.code)
-        return render_template("patients/new.html", form=form, known=error.facts.get("patient_id")), error.status
-    flash("The patient is registered.", "success")
+    # The same whether a number stands with somebody else or not: whose it is must not be found out by typing it.
+    if typed.snils or typed.policy:
+        flash(
+            "The patient is registered. The numbers are compared with the register; if there is a question, the "
+            "coordinator will ask you.",
+            "success",
+        )
+    else:
+        flash("The patient is registered.", "success")
     return redirect(url_for("patients.page", patient_id=patient_id))
 
 

@@ -14,11 +14,12 @@ from sqlalchemy import select
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from telemed.ids import new_id
 from telemed.patients import service
-from telemed.patients.models import Consent, Patient
+from telemed.patients.models import Consent, Patient, PersonQuestion
 from telemed.patients.rules import PURPOSES
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
+from tests.page import problems_of, words_of
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
 NEW = service.NewPatient(
@@ -35,9 +36,9 @@ TYPED = {
 
 
 def test_a_registered_patient_is_found_by_each_number_however_it_is_typed(services: Services) -> None:
-    patient_id = service.register_patient(services, cast.ANNA.who, replace(NEW, policy="7700 0000 0000 0031"))
+    patient_id = service.register_patient(services, cast.ANNA.who, replace(NEW, policy="7700 0000 0000 0032"))
 
-    for typed in ("+7 (921) 000-11-22", "89210001122", "9210001122", "7700000000000031"):
+    for typed in ("+7 (921) 000-11-22", "89210001122", "9210001122", "7700000000000032"):
         found = service.find_patient(services, cast.ANNA.who, number=typed)
         assert found is not None
         assert found.id == patient_id
@@ -64,11 +65,54 @@ def test_two_people_with_one_phone_ask_for_a_document(services: Services) -> Non
         service.find_patient(services, cast.ANNA.who, number=cast.MARIA.phone)
 
 
-def test_a_known_snils_leads_to_the_known_patient(services: Services) -> None:
-    with pytest.raises(Conflict) as caught:
-        service.register_patient(services, cast.ANNA.who, replace(NEW, snils=cast.MARIA.snils))
+@pytest.mark.parametrize("name", ["snils", "policy"])
+def test_a_number_of_somebody_else_is_not_stored_and_the_coordinator_is_asked(services: Services, name: str) -> None:
+    number = getattr(cast.MARIA, name)
 
-    assert caught.value.facts["patient_id"] == str(cast.MARIA.id)
+    patient_id = service.register_patient(services, cast.BORIS.who, replace(NEW, **{name: number}))
+
+    with services.db.read() as tx:
+        row = tx.get_one(Patient, patient_id)
+        assert services.vault.open(tx, row, "identity")[name] == ""
+        assert getattr(row, f"{name}_index") is None
+        question = tx.scalars(select(PersonQuestion)).one()
+        assert (question.kind, question.field, question.branch_id) == ("number_taken", name, cast.SOSNOVO)
+        assert (question.patient_id, question.other_id) == (patient_id, cast.MARIA.id)
+        assert services.vault.open(tx, question, "claim") == {"number": number}
+        assert number.encode() not in b"".join(v for v in vars(question).values() if isinstance(v, bytes))
+
+
+def test_the_second_person_with_a_mistyped_number_keeps_the_own_good_one(services: Services) -> None:
+    typed = replace(NEW, snils=cast.MARIA.snils, policy="7700 0000 0000 0032")
+
+    patient_id = service.register_patient(services, cast.ANNA.who, typed)
+
+    found = service.find_patient(services, cast.ANNA.who, number="7700000000000032")
+    assert found is not None
+    assert found.id == patient_id
+
+
+def test_no_word_tells_that_a_number_is_known(sign_in: SignIn) -> None:
+    """Neither its own clerk nor another learns by registering somebody whether a number stands in the register."""
+    new = "SNILS 087-654-304 01"
+    for clerk in (cast.ANNA, cast.BORIS):
+        pages = []
+        for snils in (new.removeprefix("SNILS "), cast.MARIA.snils):
+            answer = sign_in(clerk).post("/patients/new", data=TYPED | {"snils": snils}, follow_redirects=True)
+            assert answer.status_code == 200
+            assert str(cast.MARIA.id) not in answer.text
+            pages.append(re.sub("Request [0-9a-f]+", "", words_of(answer.text)))
+        assert pages[0] == pages[1]
+        assert "The numbers are compared with the register" in pages[0]
+
+
+def test_zeros_are_refused_with_the_advice_to_leave_the_field_empty(sign_in: SignIn) -> None:
+    answer = sign_in(cast.ANNA).post("/patients/new", data=TYPED | {"snils": "000-000-000 00", "policy": "0" * 16})
+
+    assert answer.status_code == 422
+    assert problems_of(answer) == [
+        f"{name}: Nobody was ever given such a number. Leave the field empty." for name in ("SNILS", "Policy number")
+    ]
 
 
 def test_the_same_form_twice_is_one_patient(services: Services) -> None:
@@ -93,6 +137,9 @@ def test_the_same_form_twice_is_one_patient(services: Services) -> None:
         ({"snils": "112-233-445 96"}, "snils", "snils_check_digit"),
         ({"snils": "none"}, "snils", "snils_check_digit"),
         ({"policy": "123"}, "policy", "policy_invalid"),
+        ({"policy": "7700000000000031"}, "policy", "policy_check_digit"),
+        ({"policy": "0" * 16}, "policy", "number_not_real"),
+        ({"snils": "000-000-000 00"}, "snils", "number_not_real"),
         ({"address": ""}, "address", "required"),
         ({"address": "x" * 300}, "address", "too_long"),
         ({"postal_index": "12"}, "postal_index", "postal_index_invalid"),

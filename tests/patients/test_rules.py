@@ -22,6 +22,32 @@ def test_a_wrong_snils_is_refused(snils: str) -> None:
     assert not rules.snils_is_right(snils)
 
 
+@pytest.mark.parametrize(
+    "number", ["000-000-000 00", "00000000077", "111-111-111 45", "999 999 999 01"],
+)  # fmt: skip
+def test_a_filler_is_no_snils_though_its_check_digits_fit(number: str) -> None:
+    assert rules.snils_code(number) == "number_not_real"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        ("7700 0000 0000 0016", None), ("7700000000000015", "policy_check_digit"), ("770000000000001", "policy_invalid"),
+        ("0" * 16, "number_not_real"), ("0000000000000018", "number_not_real"), ("1" * 16, "number_not_real"),
+        ("", "policy_invalid"),
+    ],
+)  # fmt: skip
+def test_a_policy_number_has_its_check_digit(number: str, code: str | None) -> None:
+    assert rules.policy_code(number) == code
+
+
+def test_every_single_mistyped_digit_of_a_policy_number_is_noticed() -> None:
+    right = cast.MARIA.policy
+    wrong = {right[:at] + digit + right[at + 1 :] for at in range(16) for digit in "0123456789"} - {right}
+
+    assert {rules.policy_code(number) for number in wrong} <= {"policy_check_digit", "number_not_real"}
+
+
 def test_every_single_mistyped_digit_of_a_snils_is_noticed() -> None:
     right = "11223344595"
     for place in range(9):
@@ -33,7 +59,8 @@ def test_every_single_mistyped_digit_of_a_snils_is_noticed() -> None:
 
 def test_the_cast_carries_right_numbers() -> None:
     for villager in cast.VILLAGERS:
-        assert not villager.snils or rules.snils_is_right(villager.snils)
+        assert not villager.snils or rules.snils_code(villager.snils) is None
+        assert not villager.policy or rules.policy_code(villager.policy) is None
 
 
 @pytest.mark.parametrize("name", ["Ёлкина", "Римская-Корсакова", "О'Нил", "Салтыков Щедрин", "Anna", "Каўка"])
