@@ -24,8 +24,9 @@ from telemed.errors import Conflict, Forbidden, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import service as patients
 from telemed.patients.models import Patient
-from telemed.prescription import rules
+from telemed.prescription import doses, rules
 from telemed.prescription.catalogue import medicines
+from telemed.prescription.doses import Sum
 from telemed.prescription.events import PrescriptionCancelled, PrescriptionSigned
 from telemed.prescription.models import Prescription
 from telemed.prescription.rules import Eligibility, Medicine
@@ -37,7 +38,10 @@ NUMBER_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that an old printer 
 
 @dataclass(frozen=True)
 class PrescriptionView:
-    """A prescription opened for somebody who may read it. `content_hash` is what a signature must name."""
+    """A prescription opened for somebody who may read it. `content_hash` is what a signature must name. `sums` is the
+    arithmetic of each item, None for a form that is not counted in pieces; `faults` is what keeps a draft from being
+    signed, by field.
+    """
 
     id: UUID
     number: str
@@ -54,6 +58,8 @@ class PrescriptionView:
     valid_until: datetime | None
     cancelled_at: datetime | None
     is_verified: bool | None
+    sums: list[Sum | None]
+    faults: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,9 @@ def _same_or_raise(
 
 
 def sign(services: Services, who: Principal, prescription_id: UUID, content_hash: str) -> None:
-    """Sign exactly what was shown. Raises Conflict(content_changed), or Invalid when the basis is missing."""
+    """Sign exactly what was shown. Raises Conflict(content_changed), or Invalid when the basis is missing or packs, dose
+    and days of a line do not fit.
+    """
     with services.act(who, "prescription.sign", _subject(services, prescription_id)) as tx:
         row = _own_row(tx, who, prescription_id)
         _step(row, "sign")
@@ -167,6 +175,8 @@ def sign(services: Services, who: Principal, prescription_id: UUID, content_hash
             raise Conflict("content_changed")
         if not clinical.get("basis"):
             raise Invalid(fields={"basis": "basis_required"})
+        if faults := doses.faults_of_sums(clinical["items"], medicines()):
+            raise Invalid(fields=faults)
         verdict = _postal(services, tx, row, clinical["items"])
         row.postal, row.postal_reason = verdict.ok, verdict.reason
         row.signed_at = services.clock()
@@ -358,8 +368,14 @@ def _view(services: Services, tx: Session, row: Prescription) -> PrescriptionVie
         basis=clinical.get("basis"), postal=verdict.ok, postal_reason=verdict.reason, postal_item=verdict.item,
         content_hash=_content_hash(row, clinical), created_at=row.created_at, signed_at=row.signed_at,
         valid_until=row.valid_until, cancelled_at=row.cancelled_at,
-        is_verified=verify(services, tx, row) if row.signature else None,
+        is_verified=verify(services, tx, row) if row.signature else None, sums=[_sum(item) for item in items],
+        faults=doses.faults_of_sums(items, medicines()) if row.state == "draft" else {},
     )  # fmt: skip
+
+
+def _sum(item: dict[str, Any]) -> Sum | None:
+    medicine = medicines().get(item["code"])
+    return doses.sum_of(item, medicine) if medicine else None
 
 
 def _postal(services: Services, tx: Session, row: Prescription, items: list[dict[str, Any]]) -> Eligibility:
