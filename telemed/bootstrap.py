@@ -67,6 +67,7 @@ from telemed.web import assets, compress, csp, errors, health, pwa, sign_in, wor
 from telemed.web.guard import action_of
 from telemed.web.listeners import listeners
 from telemed.web.live import Live
+from telemed.web.request import PageRequest
 
 ROOT = Path(__file__).parent.parent
 SLICE_SERVICES = (
@@ -217,6 +218,7 @@ def build(settings: Settings, *, clock: Clock = utc_now, services: Services | No
 
 def _configure(app: Flask, services: Services) -> None:
     settings = services.settings
+    app.request_class = PageRequest
     app.extensions["telemed"] = services
     app.config.update(
         SECRET_KEY=services.keys.derive("flask-session"),

@@ -28,6 +28,7 @@ from telemed.db import Reads
 from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id, parse_id
 from telemed.prepared import ask
+from telemed.rules_text import length
 from telemed.services import Services
 
 BASIS_MAX = 300
@@ -513,7 +514,7 @@ def regime(services: Services, who: Principal) -> Regime:
 def set_regime(services: Services, who: Principal, *, rx_by_post: bool, basis: str) -> None:
     """Allow or forbid prescription medicines by post; audited. Raises Invalid without the act that allows it."""
     basis = " ".join(basis.split())
-    if len(basis) > BASIS_MAX or (rx_by_post and not basis):
+    if length(basis) > BASIS_MAX or (rx_by_post and not basis):
         raise Invalid(fields={"basis": "too_long" if basis else "required"})
     with services.act(who, "region.set_regime", Subject(region_id=who.region_id)) as tx:
         region = tx.get_one(Region, who.region_id, with_for_update=True)

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from telemed.rules_text import length
+
 RED_FLAGS = (
     "chest_pain",
     "breathless_at_rest",
@@ -238,7 +240,7 @@ def answer_faults(answers: Mapping[str, Any]) -> dict[str, str]:
     faults = {}
     if set(answers.get("symptoms", ())) - set(SYMPTOMS):
         faults["symptoms"] = "invalid"
-    faults |= {name: "too_long" for name in TEXTS if len(answers.get(name, "")) > TEXT_MAX}
+    faults |= {name: "too_long" for name in TEXTS if length(answers.get(name, "")) > TEXT_MAX}
     if answers.get("arm") not in ARMS + open_allowed:
         faults["arm"] = "required"
     if answers.get("cuff") not in CUFFS + open_allowed:

@@ -26,6 +26,7 @@ from telemed.ids import new_id
 from telemed.patients import service as patients
 from telemed.patients.models import Patient
 from telemed.prepared import ask
+from telemed.rules_text import length
 from telemed.services import Services
 
 METER_KINDS = ("glucose", "blood_pressure")
@@ -188,7 +189,7 @@ def complete_answers(services: Services, who: Principal, visit_id: UUID, more: d
     """Add texts to answers that were left empty; one that is there already stays. Raises Invalid, or
     Conflict("questions_first").
     """
-    faults = {name: "too_long" for name, text in more.items() if len(text) > rules.TEXT_MAX}
+    faults = {name: "too_long" for name, text in more.items() if length(text) > rules.TEXT_MAX}
     faults |= {name: "unknown_field" for name in more if name not in rules.TEXTS}
     if faults:
         raise Invalid(fields=faults)

@@ -42,12 +42,14 @@ def answer(visit_id: UUID) -> ResponseReturnValue:
 def complete(visit_id: UUID) -> ResponseReturnValue:
     """Add the answers that were left empty."""
     texts = {name: request.form.get(name, "").strip() for name in rules.TEXTS}
-    return _step(
-        visit_id,
-        lambda _kind: service.complete_answers(
-            services(), who(), visit_id, {name: text for name, text in texts.items() if text}
-        ),
-    )
+    try:
+        service.complete_answers(services(), who(), visit_id, {name: text for name, text in texts.items() if text})
+    except Invalid as error:
+        page = render_template("checkup/complete.html", visit_id=visit_id, typed=texts, faults=error.faults)
+        return page, error.status
+    except Conflict as error:
+        flash(words.say_code(error.code, **error.facts), "warn")
+    return redirect(url_for("counter.visit", visit_id=visit_id))
 
 
 @pages.get("/visits/<uuid:visit_id>/emergency")

@@ -31,6 +31,7 @@ from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import service as patients
 from telemed.readings import service as readings
+from telemed.rules_text import length
 from telemed.services import Services
 
 # --- the queue ----------------------------------------------------------------------------------------------------
@@ -344,7 +345,7 @@ def save_note(services: Services, who: Principal, case_id: UUID, note: dict[str,
     meanwhile, so that nothing typed is overwritten unseen. The same words again are the same save: the answer to the
     first may have been lost.
     """
-    wrong = {name: "too_long" for name, text in note.items() if len(text) > rules.NOTE_FIELD_MAX}
+    wrong = {name: "too_long" for name, text in note.items() if length(text) > rules.NOTE_FIELD_MAX}
     wrong |= {name: "unknown_field" for name in note if name not in rules.NOTE_FIELDS}
     if wrong:
         raise Invalid(fields=wrong)

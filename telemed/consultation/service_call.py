@@ -28,6 +28,7 @@ from telemed.db import Glance
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id
 from telemed.prepared import ask
+from telemed.rules_text import length
 from telemed.services import Services
 
 
@@ -203,7 +204,7 @@ def ask_for_phone(services: Services, who: Principal, visit_id: UUID, *, wanted:
 def write_message(services: Services, who: Principal, case_id: UUID, text: str, message_id: UUID | None = None) -> UUID:
     """Store a line of chat once and return its id. Raises Invalid, or Conflict when no call is on."""
     text = text.strip()
-    if not text or len(text) > rules.MESSAGE_MAX:
+    if not text or length(text) > rules.MESSAGE_MAX:
         raise Invalid(fields={"text": "too_long" if text else "required"})
     with services.act(who, "consultation.chat", subject_of(services, case_id)) as tx:
         case = tx.get(Consultation, case_id)

@@ -17,6 +17,7 @@ from telemed.consultation.relations import subject_of
 from telemed.consultation.service import doctor_of
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
+from telemed.rules_text import length
 from telemed.services import Services
 
 
@@ -51,7 +52,7 @@ def colleagues(services: Services, who: Principal) -> list[Colleague]:
 def hand_over(services: Services, who: Principal, case_id: UUID, to_id: UUID, text: str) -> None:
     """Put the case back at its old place for a named doctor, with words. Raises Invalid, or Conflict after the end."""
     text = text.strip()
-    if not text or len(text) > rules.HANDOVER_MAX:
+    if not text or length(text) > rules.HANDOVER_MAX:
         raise Invalid(fields={"text": "too_long" if text else "required"})
     with services.act(who, "consultation.hand_over", subject_of(services, case_id)) as tx:
         case = tx.get(Consultation, case_id, with_for_update=True)

@@ -68,9 +68,12 @@ def hand_over(case_id: UUID) -> ResponseReturnValue:
         handover.hand_over(services(), who(), case_id, to, text)
     except Invalid as error:
         return _case(case_id, handover_faults=error.faults, handover_text=text, handover_to=to), 422
-    except Conflict as error:
-        flash(words.say_code(error.code), "warn")
-        return redirect(url_for("doctor.desk"))
+    except Conflict as error:  # ended or taken meanwhile: the words come back
+        page = render_template(
+            "parts/given_back.html", code=error.code, given=[(words.say("What the next doctor must know"), text)],
+            back=url_for("doctor.desk"), back_text=words.say("Queue"),
+        )  # fmt: skip
+        return page, error.status
     flash("The case is handed over.", "success")
     return redirect(url_for("doctor.desk"))
 

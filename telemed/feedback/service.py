@@ -22,6 +22,7 @@ from telemed.feedback.events import ComplaintAnswered, ComplaintFiled, RatingGiv
 from telemed.feedback.models import Complaint, Rating, RatingToken
 from telemed.ids import new_id
 from telemed.patients.models import Patient
+from telemed.rules_text import length
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
@@ -77,7 +78,7 @@ def rate(services: Services, token: str, score: int | None, helped: str | None, 
         wrong["score"] = "required"
     if helped and helped not in rules.HELPED:
         wrong["helped"] = "invalid"
-    if len(words) > rules.WORDS_MAX:
+    if length(words) > rules.WORDS_MAX:
         wrong["words"] = "too_long"
     if wrong:
         raise Invalid(fields=wrong)
@@ -152,7 +153,7 @@ def file_complaint(
         wrong["category"] = "required"
     if not text.strip():
         wrong["text"] = "required"
-    elif len(text) > rules.WORDS_MAX:
+    elif length(text) > rules.WORDS_MAX:
         wrong["text"] = "too_long"
     if wrong:
         raise Invalid(fields=wrong)
@@ -265,7 +266,7 @@ def _complaint_view(
 
 def answer_complaint(services: Services, who: Principal, complaint_id: UUID, text: str) -> None:
     """Store the reply. Raises Invalid, or Conflict("complaint_answered") the second time."""
-    if not text.strip() or len(text) > rules.WORDS_MAX:
+    if not text.strip() or length(text) > rules.WORDS_MAX:
         raise Invalid(fields={"text": "too_long" if text.strip() else "required"})
     with services.db.read() as tx:
         row = tx.get(Complaint, complaint_id)

@@ -118,7 +118,7 @@ def complain() -> ResponseReturnValue:
 @guard("complaint.list")
 def complaints() -> ResponseReturnValue:
     """Show the region's complaints with their clocks."""
-    return render_template("feedback/complaints.html", complaints=service.complaints(services(), who()))
+    return _complaints_page()
 
 
 @pages.post("/complaints/<uuid:complaint_id>/reply")
@@ -127,16 +127,26 @@ def reply(complaint_id: UUID) -> ResponseReturnValue:
     """Answer a complaint."""
     form = ReplyForm()
     if not form.validate_on_submit():
-        flash("Write a reply of at most 1000 characters.", "warn")
-        return redirect(url_for("feedback.complaints"))
+        return _complaints_page(complaint_id, form), 422
     try:
         service.answer_complaint(services(), who(), complaint_id, form.text.data or "")
-        flash("The reply is stored; the patient sees it.", "success")
-    except Invalid:
-        flash("Write a reply of at most 1000 characters.", "warn")
-    except Conflict as error:
-        flash(words.say_code(error.code), "warn")
+    except Invalid as error:
+        form.take(error)
+        return _complaints_page(complaint_id, form), 422
+    except Conflict as error:  # another page has answered it
+        page = render_template(
+            "parts/given_back.html", code=error.code, given=[(words.say("Your reply"), form.text.data)],
+            back=url_for("feedback.complaints"), back_text=words.say("Complaints"),
+        )  # fmt: skip
+        return page, error.status
+    flash("The reply is stored; the patient sees it.", "success")
     return redirect(url_for("feedback.complaints"))
+
+
+def _complaints_page(refused: UUID | None = None, form: ReplyForm | None = None) -> str:
+    """Return the list; a refused reply stands in its complaint with what is wrong."""
+    found = service.complaints(services(), who())
+    return render_template("feedback/complaints.html", complaints=found, refused=refused, form=form)
 
 
 def _complaint_form() -> ComplaintForm:

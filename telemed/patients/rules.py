@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import date
 
+from telemed.rules_text import length
+
 PURPOSES = ("care", "telemedicine", "delivery", "notifications")
 CONSENT_VERSION = "2026-1"
 LANGUAGES = ("ru", "be", "en")
@@ -68,7 +70,7 @@ def name_code(text: str, *, needed: bool) -> str | None:
     """Return what is wrong with a part of a name, or None."""
     if not text:
         return "required" if needed else None
-    if len(text) > NAME_MAX:
+    if length(text) > NAME_MAX:
         return "too_long"
     return None if NAME.fullmatch(text) else "name_invalid"
 

@@ -23,6 +23,7 @@ from telemed.patients import rules
 from telemed.patients.events import ConsentGiven, ConsentWithdrawn, PatientRegistered
 from telemed.patients.models import Card, Consent, Patient, PersonQuestion
 from telemed.patients.phones import as_kept_before, valid_phone
+from telemed.rules_text import length
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
@@ -159,7 +160,7 @@ def _checked(services: Services, new: NewPatient, branch_id: UUID) -> tuple[dict
         faults["phone"] = "phone_invalid"
     if not new.phone.strip():
         faults["phone"] = "required"
-    if len(new.address) > rules.ADDRESS_MAX:
+    if length(new.address) > rules.ADDRESS_MAX:
         faults["address"] = "too_long"
     if not new.address.strip():
         faults["address"] = "required"

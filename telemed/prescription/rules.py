@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from telemed.rules_text import length
+
 MAX_ITEMS = 5
 MAX_PACKS = 12
 MAX_DIRECTIONS = 300
@@ -113,7 +115,7 @@ def _faults_of_item(item: Mapping[str, Any], known: Mapping[str, Medicine], seen
     directions = item.get("directions")
     if not isinstance(directions, str) or not directions.strip():
         faults["directions"] = "required"
-    elif len(directions) > MAX_DIRECTIONS:
+    elif length(directions) > MAX_DIRECTIONS:
         faults["directions"] = "too_long"
     return faults
 
@@ -141,7 +143,7 @@ def faults_of_basis(basis: Mapping[str, Any] | None, today: date) -> dict[str, s
         text = str(basis.get(field) or "").strip()
         if not text:
             faults[f"basis_{field}"] = "required"
-        elif len(text) > longest:
+        elif length(text) > longest:
             faults[f"basis_{field}"] = "too_long"
     if fault := _fault_of_day(basis.get("date"), today):
         faults["basis_date"] = fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, TypeVar
 
 from flask import request
@@ -50,11 +51,20 @@ def read_json(model: type[Model]) -> Model:
 def parse(model: type[Model], document: Any) -> Model:
     """Return `document` as `model`; the same for pages, JSON and socket messages. Raises Invalid."""
     try:
-        return model.model_validate(document)
+        return model.model_validate(_composed(document))
     except ValidationError as error:
         raise Invalid("body_invalid", fields=_fields(error)) from None
     except RecursionError:
         raise Invalid("body_invalid") from None
+
+
+def _composed(value: Any) -> Any:
+    """Return a document with its letters composed, as in forms. Line breaks stay: a description of a call needs its own."""
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, list):
+        return [_composed(item) for item in value]
+    return {name: _composed(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _fields(error: ValidationError) -> dict[str, str]:

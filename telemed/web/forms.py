@@ -7,9 +7,10 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import DateField, Field, Form, IntegerField, StringField
-from wtforms.validators import InputRequired, Length, Optional, StopValidation, ValidationError
+from wtforms.validators import InputRequired, Optional, StopValidation, ValidationError
 
 from telemed.errors import Invalid
+from telemed.rules_text import length
 
 
 class _Codes:
@@ -46,9 +47,21 @@ def required() -> InputRequired:
     return InputRequired("required")
 
 
-def at_most(length: int) -> Length:
+class AtMost:
+    """Limit the length of a text, counted as the browser counts it. A validator; the page gets its `maxlength`."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.field_flags = {"maxlength": limit}
+
+    def __call__(self, _form: Form, field: Field) -> None:
+        if field.data and length(field.data) > self.limit:
+            raise ValidationError("too_long")
+
+
+def at_most(limit: int) -> AtMost:
     """Limit the length of a text."""
-    return Length(max=length, message="too_long")
+    return AtMost(limit)
 
 
 def optional() -> Optional:

@@ -299,7 +299,7 @@ def test_answering_over_the_page(sign_in: SignIn, services: Services) -> None:
         galina.post(path, data={"text": text})
     assert service.complaints(services, cast.GALINA.who)[0].state == "open"
     assert galina.post(path, data={"text": "Исправим"}).status_code == 302
-    assert galina.post(path, data={"text": "Ещё"}).status_code == 302
+    assert galina.post(path, data={"text": "Ещё"}).status_code == 409
 
     assert "Исправим" in galina.get("/complaints").text
     assert sign_in(cast.KIRA).post(path, data={"text": "!"}).status_code == 404
