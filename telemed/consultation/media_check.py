@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import struct
 import time
 from collections import defaultdict
@@ -38,6 +39,7 @@ PROBE = {"negotiated": True, "id": 1, "ordered": False, "maxRetransmits": 0}
 WINDOW_BYTES = 30_000  # a whole train leaves at once; aiortc would send three packets and wait a round trip
 SCTP_AGAIN_S = 1.0  # aiortc would wait three seconds before it repeats a lost greeting
 SEEN_AFTER_S = 0.4
+END_OF_CANDIDATES = re.compile(r"^a=end-of-candidates[ \t]*(\r\n|\r|\n|$)", re.MULTILINE)
 
 
 class LineCheck:
@@ -58,7 +60,8 @@ class LineCheck:
 
     async def answer(self, sdp: str) -> str:
         """Return the answer to the page's offer. Raises ValueError or another error of the parser when it is broken."""
-        await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
+        offer = RTCSessionDescription(sdp=without_end_of_candidates(sdp), type="offer")
+        await self.connection.setRemoteDescription(offer)
         for transceiver in self.connection.getTransceivers():
             if transceiver.kind == "audio":
                 transceiver.direction = "sendrecv"
@@ -157,6 +160,14 @@ class LineCheck:
                 if entry.type == "inbound-rtp":
                     received, lost = received + entry.packetsReceived, lost + entry.packetsLost
         return received, lost
+
+
+def without_end_of_candidates(sdp: str) -> str:
+    """Return an offer that does not say that no address will follow. A Firefox that has not been allowed the camera gives
+    names of its own in place of its addresses, which nobody else can look up: aiortc would take that for an offer without
+    an address and give up, where it only has to wait for the first packet to see the address.
+    """
+    return END_OF_CANDIDATES.sub("", sdp)
 
 
 def _number(value: object) -> float | None:

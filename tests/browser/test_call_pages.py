@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_story import begin_the_visit, say_yes_to_each_consent, take_the_case
-from tests.firefox import Firefox, NoFirefox, firefox
+from tests.firefox import Firefox, firefox_or_skip
 from tests.village import until
 
 pytestmark = pytest.mark.browser
@@ -134,11 +134,8 @@ def without_doctor(talk: Talk) -> Iterator[str]:
 
 @pytest.fixture
 def fox(tmp_path: Path) -> Iterator[Firefox]:
-    try:
-        with firefox(tmp_path) as browser:
-            yield browser
-    except NoFirefox as missing:
-        pytest.skip(str(missing))
+    with firefox_or_skip(tmp_path) as browser:
+        yield browser
 
 
 def test_a_doctor_with_firefox_sees_the_corner_and_compares_the_same_digits(

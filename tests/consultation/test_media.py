@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from telemed.consultation import media
+from telemed.consultation.media_check import without_end_of_candidates
 from telemed.consultation.media_client import MediaClient
 from telemed.errors import Invalid, NotFound, StartRefused, Unavailable
 from tests.consultation.peers import CallPeer, LineCheckPeer
@@ -230,3 +231,12 @@ def test_the_run_file_names_this_process(tmp_path: Path) -> None:
     media._write_run_file(tmp_path / "media", "http://127.0.0.1:1")
 
     assert json.loads((tmp_path / "media" / "run.json").read_text()) == {"pid": os.getpid(), "url": "http://127.0.0.1:1"}
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_an_offer_never_says_that_no_address_follows(end: str) -> None:
+    lines = ["v=0", "m=audio 9 X 1", "a=candidate:0 1 UDP 1 name.local 9 typ host", "a=end-of-candidates", "a=mid:0"]
+    offer = end.join([*lines, "m=application 9 X 1", "a=end-of-candidates"])
+
+    assert without_end_of_candidates(offer + end) == end.join([*lines[:3], "a=mid:0", "m=application 9 X 1"]) + end
+    assert "end-of-candidates" not in without_end_of_candidates(offer)
