@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Integer, MetaData
+from sqlalchemy.exc import IntegrityError
 
 from telemed import schema
 from telemed.db import open_engine
@@ -38,6 +41,18 @@ def test_migrating_an_empty_file_gives_the_tables_of_the_models(tmp_path: Path) 
 
     assert differences(url) == []
     schema.upgrade(url)  # a second time changes nothing
+
+
+def test_a_migration_that_leaves_a_row_without_its_parent_changes_nothing(tmp_path: Path) -> None:
+    """Tables are made anew without looking at references; this is looked at once, at the end."""
+    path = tmp_path / "old.db"
+    schema.upgrade(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("insert into corner (id, branch_id, name) values (x'01', x'02', '1')")
+        database.commit()
+
+    with pytest.raises(IntegrityError, match="corner -> branch"):
+        schema.upgrade(f"sqlite:///{path}")
 
 
 @pytest.mark.db

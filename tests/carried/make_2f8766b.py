@@ -4,6 +4,8 @@
     python tests/carried/make_2f8766b.py OLD sqlite tests/carried/2f8766b
     python tests/carried/make_2f8766b.py OLD postgresql tests/carried/2f8766b
 
+    git archive 2f8766b telemed devices templates static app.py | xz -9e > tests/carried/2f8766b/code.tar.xz
+
 Everything is done by that commit's own programs: a seeded demo in which people lived the whole story, and then stopped
 in the middle of things. Nobody in it is a real person. Never write these files anew: newer code must carry over what
 older code left behind, not what newer code would write.

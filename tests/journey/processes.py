@@ -30,6 +30,7 @@ class Processes:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     logs: list[IO[bytes]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    code: Path = ROOT  # the program whose processes are started next
 
     def __post_init__(self) -> None:
         (self.data_dir / "logs").mkdir(parents=True)
@@ -94,7 +95,7 @@ class Processes:
         self.logs.append(log)
         # A session of its own: Ctrl-C reaches the driver alone, which then stops all in order.
         return subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
+            [sys.executable, *arguments], cwd=self.code, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
