@@ -14,7 +14,9 @@ SYSTOLIC, SYSTOLIC_MOST = (60, 260), 300
 DIASTOLIC = (30, 160)
 PULSE_PRESSURE = (15, 150)
 PULSE = (30, 220)
-GLUCOSE_MMOL_L = (Decimal("1.1"), Decimal("33.3"))
+GLUCOSE_MMOL_L = (Decimal("1.1"), Decimal("33.3"))  # no meter shows a number outside: its own words there are LO and HI
+GLUCOSE_MOST = 150  # mmol/L, beyond what a living person has: such a number is the meter's, not the patient's
+MEALS_UP_TO = 5  # Glucose Service 1.0.1: 1 to 5 are meals, 0 is no marking; what makers put above marks another strip
 FAULTS = ("sensor_malfunction", "strip_insertion_error", "strip_type_incorrect", "sample_size_insufficient")
 DOUBTS = ("temperature_too_high", "temperature_too_low", "read_interrupted", "general_device_fault")
 
@@ -30,8 +32,8 @@ class Verdict:
 def judge(kind: str, decoded: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> Verdict:
     """Return the verdict on a decoded 2A35 (`blood_pressure`) or 2A18 (`glucose`). Raises ValueError for another kind.
 
-    `context` is the decoded 2A34 of the same record: it alone tells that the strip measured ketones, and a usual
-    ketone value read as glucose would be an emergency.
+    `context` is the decoded 2A34 of the same record: it alone tells that the strip measured something else than
+    glucose. Ketones near ketoacidosis, read as glucose, would be a patient who is too low: the opposite.
     """
     if kind == "glucose":
         impossible, doubtful = _glucose_faults(decoded, context or {}), _glucose_doubts(decoded)
@@ -78,18 +80,37 @@ def _pressure_doubts(decoded: Mapping[str, Any]) -> tuple[str, ...]:
 def _glucose_faults(decoded: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[str, ...]:
     flags = decoded.get("status_flags") or ()
     found = ["control_solution"] if decoded.get("control_solution") else []
-    found += ["ketone"] if context.get("meal_name") == "ketone" else []
-    found += [code for code in FAULTS if code in flags]
-    concentration, value = decoded.get("concentration"), decoded.get("mmol_per_l")
-    if "result_too_high" in flags or concentration == "+INFINITY":
-        found.append("glucose_hi")
-    elif "result_too_low" in flags or concentration == "-INFINITY":
-        found.append("glucose_lo")
-    elif value is None:
+    beyond = _beyond_the_meter(decoded)
+    is_other_strip = (context.get("meal") or 0) > MEALS_UP_TO
+    if is_other_strip:  # HI and LO are urgent on any strip, so they never come with a strip that is known for certain
+        found.append("ketone" if context.get("meal_name") == "ketone" and beyond is None else "strip_unknown")
+    faults = [code for code in FAULTS if code in flags]
+    found += faults
+    if beyond is not None:
+        found.append(beyond)
+    elif decoded.get("mmol_per_l") is None:
         found.append("no_concentration")
-    elif value <= 0:  # no blood has it; a meter that means "too low" says LO
-        found.append("impossible_glucose")
+    elif not is_other_strip and not faults:  # beside a fault of the strip the number says nothing, 0 neither
+        found += _outside_any_meter(decoded["mmol_per_l"])
     return tuple(found)
+
+
+def _beyond_the_meter(decoded: Mapping[str, Any]) -> str | None:
+    """Return the meter's own word for a result that it cannot show as a number."""
+    flags, concentration = decoded.get("status_flags") or (), decoded.get("concentration")
+    if "result_too_high" in flags or concentration == "+INFINITY":
+        return "glucose_hi"
+    return "glucose_lo" if "result_too_low" in flags or concentration == "-INFINITY" else None
+
+
+def _outside_any_meter(value: Decimal) -> tuple[str, ...]:
+    """Return what a number means that no meter shows. A meter that writes 0 for LO is as urgent as one that says LO."""
+    low, high = GLUCOSE_MMOL_L
+    if value < low:
+        return ("glucose_lo",)
+    if value > GLUCOSE_MOST:
+        return ("impossible_glucose",)
+    return ("glucose_hi", "above_any_meter") if value > high else ()
 
 
 def _glucose_doubts(decoded: Mapping[str, Any]) -> tuple[str, ...]:

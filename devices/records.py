@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import cast
 
 from devices import wire
 from devices.journal import CLOCK_NOISE_S, Connection, Packet
@@ -99,7 +100,11 @@ def place_in_time(
 
 
 def meter_time(kind: str, decoded: Mapping[str, object]) -> datetime | None:
-    """Return the time the meter put on the reading, without zone, or None."""
+    """Return the time the meter put on the reading, without zone, or None; also None when the meter itself says that its
+    clock was at fault: such a stamp may be any day's.
+    """
+    if "time_fault" in cast(Sequence[str], decoded.get("status_flags") or ()):
+        return None
     text = decoded.get("timestamp" if kind == BLOOD_PRESSURE else "measured_at")
     return datetime.fromisoformat(text) if isinstance(text, str) else None
 

@@ -12,7 +12,7 @@ from devices.errors import DecodeError
 from devices.journal import DUPLICATE, NEW, SEALED, UNDECODABLE, UNUSED, Connection, Journal, JournalError, Packet
 from devices.meters import BLOOD_PRESSURE, GLUCOSE
 from devices.outbox import Outbox
-from devices.plausibility import NOT_A_RESULT, Verdict, judge
+from devices.plausibility import MEALS_UP_TO, NOT_A_RESULT, Verdict, judge
 from devices.profiles.quirks import quirk_of
 from devices.records import (
     CONTEXT,
@@ -27,6 +27,7 @@ from devices.session import Expected, Session
 
 log = logging.getLogger(__name__)
 
+UNKNOWN_STRIP = {"meal": MEALS_UP_TO + 1}  # what a lost context may have said
 SENT_AGAIN_WITHIN = timedelta(minutes=10)  # a meter whose link broke comes back at once, or at its next measurement
 CLOCKS_KEPT = timedelta(days=7)  # an unfetched result of a week ago is placed by the clock it was stamped by
 
@@ -69,9 +70,9 @@ class Sealer:
             return self._settle_context(packet, connection)
         decoded = profiles.decode(packet.characteristic, packet.raw, _name_of(connection))
         context = None
-        if decoded.get("context_follows"):
+        if kind == GLUCOSE:
             context = _context_of(decoded["sequence_number"], packet, packets, _name_of(connection))
-            if context is None and connection.ended_at is None:
+            if context is None and decoded.get("context_follows") and connection.ended_at is None:
                 return NEW  # it may still come; the end of the connection wakes us again
         return self._append(packet, connection, kind, decoded, context)
 
@@ -158,12 +159,11 @@ class Sealer:
 
 def _verdict(kind: str, decoded: Mapping[str, object], context: Packet | None, model: str) -> Verdict:
     """Judge a measurement by all that came with it; 0.6 mmol/L of ketones is no emergency."""
-    told = profiles.decode(CONTEXT, context.raw, model) if context else None
-    verdict = judge(kind, decoded, told)
-    if told is None and decoded.get("context_follows") and quirk_of(model).ketone_meal is not None:
-        # Only the lost context could tell whether the strip measured glucose or ketones.
-        return Verdict(NOT_A_RESULT, ("strip_unknown", *verdict.reasons))
-    return verdict
+    if context is None and decoded.get("context_follows"):
+        # Only the lost context could tell what the strip measured, whoever made the meter.
+        verdict = judge(kind, decoded, UNKNOWN_STRIP)
+        return Verdict(NOT_A_RESULT, verdict.reasons)
+    return judge(kind, decoded, profiles.decode(CONTEXT, context.raw, model) if context else None)
 
 
 def _name_of(connection: Connection) -> str:
@@ -172,13 +172,17 @@ def _name_of(connection: Connection) -> str:
 
 
 def _context_of(number: object, packet: Packet, packets: list[Packet], model: str | None) -> Packet | None:
-    """Return the context that came with a glucose measurement: same connection, same sequence number."""
+    """Return the context that came with a glucose measurement: same connection, same sequence number. Of several the
+    one that says most against glucose counts, in whatever order they came.
+    """
+    found: list[tuple[int, Packet]] = []
     for other in packets:
         if other.characteristic != CONTEXT or other.connection_id != packet.connection_id:
             continue
         try:
-            if profiles.decode(CONTEXT, other.raw, model)["sequence_number"] == number:
-                return other
+            told = profiles.decode(CONTEXT, other.raw, model)
         except DecodeError:
             continue  # settled as undecodable at its own turn
-    return None
+        if told["sequence_number"] == number:
+            found.append((told["meal"] or 0, other))
+    return max(found, key=lambda one: one[0], default=(0, None))[1]

@@ -47,6 +47,7 @@ DURABLE: dict[type, tuple[outbox.Handler, ...]] = {
     checkup.SymptomsAnswered: (readings_jobs.triage_visit,),
     readings.SeriesComplete: (pilot_jobs.count_measured,),
     readings.TriageChanged: (consultation_jobs.raise_case,),
+    readings.StripUnclear: (consultation_jobs.call_for_strip,),
     checkup.VisitReady: (consultation_jobs.queue_case,),
     checkup.VisitClosed: (consultation_jobs.store_case,),
     consultation.ConsultationEnded: (

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -46,6 +46,9 @@ ADVICE = {
     "control_solution": "control_solution",
     "ketone": "ketone_strip",
     "strip_unknown": "ketone_strip",
+    "strip_unclear_now": "strip_now",
+    "impossible_glucose": "meter_fault",
+    "above_any_meter": "urgent_again",
     "glucose_hi": "urgent",
     "glucose_lo": "urgent",
     "strip_insertion_error": "strip",
@@ -59,6 +62,9 @@ ADVICE = {
     "lower_not_below_upper": "no_number",
 }
 URGENT, OFF_SCALE, CALL_DOCTOR = "urgent", "off_scale", "call_doctor"
+URGENT_AGAIN = "urgent_again"  # urgent, and measured once more: the number is above what any meter shows
+STRIP_NOW = "strip_now"  # nobody knows what the strip measured; as glucose it would be urgent
+NEVER_SILENT = (URGENT, URGENT_AGAIN, STRIP_NOW)  # told also when no step waits for a reading any more
 # What a demo's simulated meter can be told to do wrong, and which kind of meter can; the same table as devices/simulator
 # has, agreed in tests/contract/simulated-faults.json.
 _ANY, _CUFF, _STRIP = ("blood_pressure", "glucose"), ("blood_pressure",), ("glucose",)
@@ -118,11 +124,15 @@ def advice(status: str, reasons: Sequence[str], tries: int, last: str | None = N
     """
     if status == "usable":
         return None
-    # Worst first: the reasons come in that order, but a control solution or a ketone strip outweighs HI and LO.
+    # Worst first: the reasons come in that order, but a control solution or a ketone strip outweighs HI and LO. On a
+    # strip that nobody knows HI and LO are urgent.
     found = [ADVICE[reason] for reason in reasons if reason in ADVICE]
-    strange = next((code for code in found if code in ("control_solution", "ketone_strip")), None)
-    if strange or URGENT in found:
-        return strange or URGENT
+    if "control_solution" in found:
+        return "control_solution"
+    if URGENT in found and "ketone" not in reasons:
+        return URGENT_AGAIN if URGENT_AGAIN in found and last not in (URGENT, URGENT_AGAIN) else URGENT
+    if STRIP_NOW in found or "ketone_strip" in found:
+        return STRIP_NOW if STRIP_NOW in found else "ketone_strip"
     # The advice to call the doctor may stand for a HI or LO of the try before: then it is not forgotten.
     if OFF_SCALE in found and last in (OFF_SCALE, CALL_DOCTOR):
         return URGENT
@@ -180,6 +190,21 @@ def on_the_arm(singles: Sequence[Single]) -> list[Single]:
 def higher_arm(singles: Sequence[Single]) -> str | None:
     """Return the arm with the higher pressure (ESC 2024, ESH 2023: measure on that one from then on)."""
     return max(singles, key=lambda one: (one.systolic_mmhg, one.diastolic_mmhg)).arm if singles else None
+
+
+def in_measured_order(counted: Sequence[Single], usable: Sequence[Single]) -> tuple[list[Single], list[Single]]:
+    """Return the singles of a series and those measured after it. `counted` met the steps in the order of arrival, which
+    a lost line or a meter's memory may turn round; `usable` stands in the order of measurement, and that one counts.
+    """
+    known = {single.reading_id for single in usable}
+    pool = [single for single in counted if single.reading_id not in known] + list(usable)
+    placed = [
+        replace(single, arm=step.arm, ordinal=step.ordinal) for single, step in zip(pool, counted, strict=False)
+    ]  # fmt: skip
+    if len(placed) > 2 and placed[0].arm != placed[1].arm:
+        arm = higher_arm(placed[:2])
+        placed[2:] = [replace(single, arm=arm) for single in placed[2:]]
+    return placed, pool[len(counted) :]
 
 
 def is_irregular(singles: Sequence[Single]) -> bool:

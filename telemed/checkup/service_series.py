@@ -54,6 +54,7 @@ def note_reading(
     steps = steps_of(tx, visit_id, kind)
     step = next((step for step in steps if step.state in OPEN_STEPS), None)
     if step is None:
+        _tell_late(tx, visit_id, steps, status, reasons)
         return False
     now, visit = services.clock(), tx.get(Visit, visit_id)
     assert visit is not None
@@ -67,6 +68,21 @@ def note_reading(
         _plan_on(tx, visit, steps, figures, now)
     tx.flush()
     return next_step(tx, visit_id) is None
+
+
+def _tell_late(
+    tx: Session, visit_id: UUID, steps: Sequence[SeriesStep], status: str, reasons: Sequence[str]
+) -> None:  # fmt: skip
+    """Say at the last step what nobody may miss, though the series is over; an unclear strip opens it again."""
+    visit, last = tx.get(Visit, visit_id), steps[-1] if steps else None
+    if last is None or visit is None or visit.state not in rules.LIVING:
+        return
+    advice = rules.advice(status, reasons, last.tries + 1, last.advice)
+    if advice not in rules.NEVER_SILENT:
+        return
+    last.tries, last.advice = last.tries + 1, advice
+    if advice != rules.URGENT:
+        last.state = "repeat"
 
 
 def _plan_on(tx: Session, visit: Visit, steps: list[SeriesStep], figures: Figures | None, now: datetime) -> None:
@@ -105,6 +121,14 @@ def _singles(steps: Sequence[SeriesStep], figures: Figures) -> list[rules.Single
         for reading_id, step in done.items()
         if reading_id in known
     ]
+
+
+_UNCLEAR = select(SeriesStep.id).where(SeriesStep.advice == rules.STRIP_NOW).limit(1)
+
+
+def awaits_clear_strip(tx: Session, visit_id: UUID) -> bool:
+    """Tell whether the last strip of a visit was not clear and its number would be urgent as glucose."""
+    return tx.scalar(_UNCLEAR.where(SeriesStep.visit_id == visit_id)) is not None
 
 
 def steps_of(tx: Session, visit_id: UUID, kind: str) -> list[SeriesStep]:

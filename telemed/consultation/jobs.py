@@ -6,7 +6,7 @@ from telemed.checkup.events import VisitClosed, VisitReady
 from telemed.consultation import service, service_call, service_stored
 from telemed.consultation.events import ConsultationEnded
 from telemed.db import Tx
-from telemed.readings.events import TriageChanged
+from telemed.readings.events import StripUnclear, TriageChanged
 from telemed.services import Services
 
 
@@ -18,6 +18,11 @@ def queue_case(services: Services, tx: Tx, event: VisitReady) -> None:
 def raise_case(services: Services, tx: Tx, event: TriageChanged) -> None:
     """Let a case follow its urgency."""
     service.raise_case(services, tx, event.visit_id, event.level)
+
+
+def call_for_strip(services: Services, tx: Tx, event: StripUnclear) -> None:
+    """Tell the doctors at once that a strip must be repeated."""
+    service.call_for_strip(services, tx, event.visit_id)
 
 
 def store_case(services: Services, tx: Tx, event: VisitClosed) -> None:

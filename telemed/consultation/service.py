@@ -16,6 +16,7 @@ from telemed.booking.models import Booking, Doctor
 from telemed.branches import service as branches
 from telemed.branches.models import Branch
 from telemed.checkup.models import Visit
+from telemed.checkup.service_series import awaits_clear_strip
 from telemed.consultation import rules
 from telemed.consultation.events import (
     CaseQueued,
@@ -69,6 +70,7 @@ class CaseView:
     phone_asked_at: datetime | None
     outcome: str | None
     ended_at: datetime | None
+    is_strip_unclear: bool
 
     @property
     def cannot_wait(self) -> bool:
@@ -78,7 +80,8 @@ class CaseView:
     @property
     def needs_a_doctor_now(self) -> bool:
         """Whether it goes before all that wait, whoever is to take it. Who was called for at once and went home waits."""
-        return (self.cannot_wait and self.stored_at is None) or rules.needs_the_doctor_now(self.level)
+        is_called = (self.cannot_wait or self.is_strip_unclear) and self.stored_at is None
+        return is_called or rules.needs_the_doctor_now(self.level)
 
 
 def queue_case(services: Services, tx: Session, visit_id: UUID, level: str | None = None) -> UUID | None:
@@ -113,6 +116,17 @@ def raise_case(services: Services, tx: Session, visit_id: UUID, level: str) -> N
         case.level = level
         services.publish(
             tx, CaseRaised(case.id, case.visit_id, case.branch_id, case.region_id, level, services.clock())
+        )
+
+
+def call_for_strip(services: Services, tx: Session, visit_id: UUID) -> None:
+    """Bring a visit whose strip is not clear before the doctors at once; its case says so until the strip is repeated."""
+    case = consultation_of_visit(tx, visit_id)
+    if case is None:
+        queue_case(services, tx, visit_id)
+    elif case.state not in ("ended", "abandoned"):
+        services.publish(
+            tx, CaseRaised(case.id, case.visit_id, case.branch_id, case.region_id, case.level, services.clock())
         )
 
 
@@ -157,7 +171,7 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
         stored_at=case.stored_at, answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
         missing=tuple(gap.missing.split()) if gap else (), despite=gap.despite if gap else "",
         start_line=_start_line(branch, services.clock()), phone_asked_at=case.phone_asked_at,
-        outcome=case.outcome, ended_at=case.ended_at,
+        outcome=case.outcome, ended_at=case.ended_at, is_strip_unclear=awaits_clear_strip(tx, case.visit_id),
     )  # fmt: skip
 
 

@@ -40,6 +40,15 @@ class Measuring:
         return self.situation is not None and self.situation not in ("urgent", *rules.PC_SITUATIONS)
 
     @property
+    def is_alarm(self) -> bool:
+        return self.situation == "urgent" or self.situation in rules.ALARMS
+
+    @property
+    def measures_again(self) -> bool:
+        """Whether the patient is measured once more beside calling the doctor."""
+        return self.situation == "urgent_again"
+
+    @property
     def named(self) -> MeterView | None:
         """The meter that the sentence is surely about: which of two of a kind was used, nobody says."""
         return self.meter if self.is_only_meter or self.situation in rules.PAIRING_SITUATIONS else None
@@ -50,9 +59,12 @@ class Measuring:
 
 
 def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
-    """Return what the screen says about measuring; None when nothing is measured any more."""
-    is_urgent = any(step.advice == "urgent" for step in visit.steps)
-    if visit.state != "open" or not visit.answered or (visit.next is None and not is_urgent):
+    """Return what the screen says about measuring; None when nothing is measured any more. With the case at the doctors
+    it still says what nobody may miss.
+    """
+    is_urgent, has_alarm = any(step.advice == "urgent" for step in visit.steps), _alarm_step(visit) is not None
+    is_over = visit.next is None if visit.state == "open" else visit.state == "closed" or not has_alarm
+    if not visit.answered or (is_over and not (is_urgent and visit.state != "closed")):
         return None
     step = _spoken_of(visit)
     # What another kit's meter gives goes to the tray: its trouble is not this visit's.
@@ -63,9 +75,10 @@ def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
     situation = rules.situation(facts)
     has_put_aside = put_aside_at is not None and put_aside_at >= visit.opened_at
     told = [remark for one in meters for remark in one.remarks]
+    deed = rules.DEEDS[situation] if situation else None
     return Measuring(
-        step, situation, _sentences(situation, facts), rules.DEEDS[situation] if situation else None,
-        "cannot_wait" if situation == "urgent" else "meter_silent",
+        step, situation, _sentences(situation, facts), None if _is_done_already(deed, visit) else deed,
+        "cannot_wait" if situation in ("urgent", "urgent_again") else "meter_silent",
         rules.remarks(situation, told, has_put_aside=has_put_aside), meter, _renew_s(facts), meters, _cuff(visit),
         is_only_meter=sum(one.kind == facts.kind for one in meters) < 2,
     )  # fmt: skip
@@ -73,9 +86,21 @@ def of_visit(visit: VisitView, branch: BranchView) -> Measuring | None:
 
 def _spoken_of(visit: VisitView) -> StepView | None:
     """Return the step that the screen speaks of: the next, unless another waits for the doctor's word. The trouble of
-    one meter must not hide that.
+    one meter must not hide that, nor what nobody may miss.
     """
-    return next((step for step in visit.steps if (step.state, step.advice) == ("repeat", "call_doctor")), visit.next)
+    waiting = next((step for step in visit.steps if (step.state, step.advice) == ("repeat", "call_doctor")), visit.next)
+    return _alarm_step(visit) or waiting
+
+
+def _alarm_step(visit: VisitView) -> StepView | None:
+    """Return the step that is measured once more because of its last result."""
+    found = (step for step in visit.steps if step.state in ("repeat", "asked") and step.advice in rules.ALARMS)
+    return next(found, None)
+
+
+def _is_done_already(deed: str | None, visit: VisitView) -> bool:
+    """Whether the doctors have the case: calling them once more would change nothing."""
+    return deed == "call_doctor" and visit.state == "ready"
 
 
 def _cuff(visit: VisitView) -> str | None:

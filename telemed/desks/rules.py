@@ -15,6 +15,8 @@ NOT_SEEN_AFTER_DEMO_S = 12
 # Situation -> the one button.
 DEEDS = {
     "urgent": "call_doctor",
+    "urgent_again": "call_doctor",
+    "strip_now": "measure",
     "call_doctor": "call_doctor",
     "no_meter": "to_branch",
     "passkey_needed": "give_passkey",
@@ -31,6 +33,7 @@ DEEDS = {
     "strip": "measure",
     "control_solution": "measure",
     "ketone_strip": "measure",
+    "meter_fault": "measure",
     "again": "measure",
     "pairing": "measure",
     "found": "check_again",
@@ -43,6 +46,7 @@ DEEDS = {
 }
 PAIRING_SITUATIONS = ("passkey_needed", "lost_bond", "not_paired", "pairing", "found")
 PC_SITUATIONS = ("pc_missing", "pc_trouble", "pc_stuck")
+ALARMS = ("urgent_again", "strip_now")  # told before all else, and measured once more all the same
 CLOCK_SITUATIONS = ("clock_wrong", "clock_far_off")
 # Why a reading was put aside that a right clock would have placed; the gateway names no visit for what it takes for old.
 CLOCK_REASONS = ("no_visit", "time_unknown", "outside_window")
@@ -87,6 +91,8 @@ class Facts:
 
 def situation(facts: Facts) -> str | None:
     """Return the one situation that the screen speaks of, the worst first, or None while all goes well."""
+    if facts.step_state == "repeat" and facts.advice in ALARMS:
+        return facts.advice
     if facts.is_urgent:
         return "urgent"
     if facts.step_state == "repeat" and facts.advice == "call_doctor":

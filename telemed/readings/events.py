@@ -56,6 +56,16 @@ class TriageChanged:
 
 
 @dataclass(frozen=True)
+class StripUnclear:
+    """A strip came of which nobody knows what it measured; as glucose its number would be urgent."""
+
+    visit_id: UUID
+    patient_id: UUID
+    branch_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class SeriesComplete:
     """All measurements that the protocol asks for are in the record."""
 

@@ -258,7 +258,7 @@ def glucose_beyond_the_meter(reasons: Collection[str]) -> float | None:
     """Return a glucose just outside what meters can show for a HI or LO result, else None. HI and LO are no number,
     yet the most urgent results there are. Control solution is not the patient's blood, ketones are not glucose.
     """
-    if "control_solution" in reasons or "ketone" in reasons:
+    if "control_solution" in reasons or "ketone" in reasons:  # of an unknown strip HI and LO are urgent all the same
         return None
     if "glucose_hi" in reasons:
         return GLUCOSE_SHOWN_UP_TO + 0.1

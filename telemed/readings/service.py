@@ -26,8 +26,8 @@ from telemed.checkup.service_series import Figures, note_reading, pressure_serie
 from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
 from telemed.prepared import ask
-from telemed.readings import rules
-from telemed.readings.events import ReadingStored, SeriesComplete, TriageChanged
+from telemed.readings import rules, rules_glucose
+from telemed.readings.events import ReadingStored, SeriesComplete, StripUnclear, TriageChanged
 from telemed.readings.models import Reading, Triage
 from telemed.readings.truth import Truth, truth_of
 from telemed.services import Services
@@ -36,7 +36,8 @@ RELATIONS: tuple[Relation, ...] = ()
 KINDS = ("blood_pressure", "glucose")
 NEWEST = 8  # results of a kind that triage looks at; a series asks for three to five
 OFF_SCALE = frozenset({"pressure_hi", "pressure_lo"})
-NO_GLUCOSE = frozenset({"ketone", "strip_unknown"})  # the number is, or may be, one of ketones
+NO_NUMBER = {**dict.fromkeys(rules_glucose.OTHER_STRIP, "—"), "impossible_glucose": "—"}
+SHOWN = {"glucose_hi": "HI", "glucose_lo": "LO", **NO_NUMBER}  # instead of a number; the first that applies
 TYPED_LIMITS = {"systolic": (50, 300), "diastolic": (20, 200), "pulse": (20, 300), "glucose_mmol_l": (0.6, 33.3)}
 
 
@@ -61,12 +62,13 @@ class ReadingView:
     glucose_mmol_l: float | None = None
     shown: str = ""
     truth: Truth | None = None
+    is_unclear_strip: bool = False
 
     @property
     def is_urgent(self) -> bool:
         """Tell whether this value alone asks for a doctor today."""
         beyond = rules.glucose_beyond_the_meter(self.reasons)
-        if beyond is not None:
+        if beyond is not None or self.is_unclear_strip:
             return True
         glucose = self.glucose_mmol_l if self.status != "not_a_result" else None
         pressure = (self.systolic_mmhg, self.diastolic_mmhg) if self.status != "not_a_result" else (None, None)
@@ -157,8 +159,15 @@ def _newest_views(services: Services, tx: Session, visit_id: UUID) -> list[Readi
     rows = list(tx.scalars(_NEWEST_OF_ALL, {"visit": visit_id}))
     if len(rows) == NEWEST:  # there may be more, and a kind must not push the other one out
         rows = [row for kind in KINDS for row in tx.scalars(_NEWEST_OF_KIND, {"visit": visit_id, "kind": kind})]
-    rows.sort(key=lambda row: (row.measured_at, row.stored_at))
-    return [_view(services, tx, row) for row in rows]
+    return sorted((_view(services, tx, row) for row in rows), key=_place)
+
+
+def _place(view: ReadingView) -> tuple[Any, ...]:
+    """Return the order in which results count: by when they were measured, of one moment the worse one last, and never
+    by when they arrived.
+    """
+    pressure = (view.systolic_mmhg or 0, view.diastolic_mmhg or 0)
+    return view.measured_at, view.status != "usable", view.is_urgent, *pressure, view.glucose_mmol_l or 0
 
 
 def _view(services: Services, tx: Session, row: Reading, *, with_truth: bool = False) -> ReadingView:
@@ -170,10 +179,7 @@ def _view(services: Services, tx: Session, row: Reading, *, with_truth: bool = F
         "truth": truth_of(record, row.time_quality) if with_truth else None,
     }  # fmt: skip
     if row.kind == "glucose":
-        if NO_GLUCOSE & set(record.get("reasons", ())):
-            return ReadingView(**base, shown="—")
-        glucose = _number(decoded.get("mmol_per_l"))
-        return ReadingView(**base, glucose_mmol_l=glucose, shown=_glucose_words(decoded, glucose))
+        return _glucose_view(record, base)
     systolic, diastolic = _number(decoded.get("systolic_mmhg")), _number(decoded.get("diastolic_mmhg"))
     shown = _pressure_words(decoded, systolic, diastolic)
     return ReadingView(
@@ -182,22 +188,24 @@ def _view(services: Services, tx: Session, row: Reading, *, with_truth: bool = F
     )  # fmt: skip
 
 
+def _glucose_view(record: dict[str, Any], base: dict[str, Any]) -> ReadingView:
+    """Return a glucose as it counts today; what an older release stored is judged anew."""
+    decoded = record["decoded"]
+    status, reasons = rules_glucose.judge_anew(base["status"], base["reasons"], decoded, record.get("context_raw"))
+    base |= {"status": status, "reasons": reasons}
+    for code, shown in SHOWN.items():
+        if code in reasons:
+            is_unclear = rules_glucose.is_unclear_now(reasons, decoded)
+            return ReadingView(**base, shown=shown, is_unclear_strip=is_unclear)
+    glucose = rules_glucose.number_of(decoded)
+    return ReadingView(**base, glucose_mmol_l=glucose, shown="—" if glucose is None else f"{glucose:.1f}")
+
+
 def _pressure_words(decoded: dict[str, Any], systolic: float | None, diastolic: float | None) -> str:
     if systolic is not None and diastolic is not None:
         return f"{systolic:.0f}/{diastolic:.0f}"
     said = (decoded.get("systolic"), decoded.get("diastolic"))
     return "HI" if "+INFINITY" in said else "LO" if "-INFINITY" in said else "—"
-
-
-def _glucose_words(decoded: dict[str, Any], glucose: float | None) -> str:
-    if glucose is not None:
-        return f"{glucose:.1f}"
-    flags = decoded.get("status_flags") or ()
-    if "result_too_high" in flags or decoded.get("concentration") == "+INFINITY":
-        return "HI"
-    if "result_too_low" in flags or decoded.get("concentration") == "-INFINITY":
-        return "LO"
-    return "—"
 
 
 def _number(value: Any) -> float | None:
@@ -226,14 +234,16 @@ def type_in(
         reading_id = reading_id or new_id()
         if tx.get(Reading, reading_id) is not None:
             return reading_id
-        now = services.clock()
+        now, decoded = services.clock(), _typed(kind, values)
+        status, reasons = rules_glucose.judge_anew("usable", (), decoded, None) if kind == "glucose" else ("usable", ())
         reading = Reading(
             id=reading_id, event_id=None, reading_key=hashlib.sha256(f"typed:{reading_id}".encode()).hexdigest(),
             patient_id=visit.patient_id, visit_id=visit.id, branch_id=visit.branch_id, meter_id=None, kind=kind,
-            source="typed", status="usable", time_quality="live", measured_at=now, received_at=now, stored_at=now,
+            source="typed", status=status, time_quality="live", measured_at=now, received_at=now, stored_at=now,
             clinical_rev=0,
         )  # fmt: skip
-        services.vault.seal(tx, reading, "clinical", {"v": 1, "kind": kind, "decoded": _typed(kind, values)})
+        document = {"v": 1, "kind": kind, "decoded": decoded, "reasons": list(reasons)}
+        services.vault.seal(tx, reading, "clinical", document)
         tx.add(reading)
         tell_stored(services, tx, reading)
         triage_visit(services, tx, visit)
@@ -297,12 +307,19 @@ def tell_stored(services: Services, tx: Session, reading: StoredReading) -> None
 
 def continue_series(services: Services, tx: Session, reading: StoredReading) -> None:
     """Give a stored reading to the step that waits for it; publish that the series is complete when it is."""
-    at = services.clock()
-    reasons = services.vault.open(tx, reading, "clinical").get("reasons", ()) if reading.status != "usable" else ()
-    if note_reading(
-        services, tx, reading.visit_id, reading.kind, reading.status, reading.id, reasons, _figures(services, tx)
-    ):
-        services.publish(tx, SeriesComplete(reading.visit_id, reading.patient_id, reading.branch_id, at))
+    at, visit_id = services.clock(), reading.visit_id
+    reasons = _reasons_of(services, tx, reading) if reading.status != "usable" else ()
+    if rules_glucose.UNCLEAR_NOW in reasons:
+        services.publish(tx, StripUnclear(visit_id, reading.patient_id, reading.branch_id, at))
+    if note_reading(services, tx, visit_id, reading.kind, reading.status, reading.id, reasons, _figures(services, tx)):
+        services.publish(tx, SeriesComplete(visit_id, reading.patient_id, reading.branch_id, at))
+
+
+def _reasons_of(services: Services, tx: Session, reading: StoredReading) -> tuple[str, ...]:
+    record = services.vault.open(tx, reading, "clinical")
+    reasons = tuple(record.get("reasons", ()))
+    is_unclear = rules_glucose.is_unclear_now(reasons, record["decoded"])
+    return (*reasons, rules_glucose.UNCLEAR_NOW) if is_unclear else reasons
 
 
 # --- the pressure series ------------------------------------------------------------------------------------------
@@ -378,7 +395,10 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
     tx.flush()
     subject = Subject(patient_id=visit.patient_id, visit_id=visit.id)
     audit.record(tx, services.clock(), SYSTEM, "reading.triage", subject, allowed=True, reason="rule")
-    level = reduce(rules.worse, map(rules.triage, cases_of(services, tx, visit)))
+    views = _newest_views(services, tx, visit.id)
+    level = reduce(rules.worse, map(rules.triage, cases_of(services, tx, visit, views)))
+    if _has_doubt(views):
+        level = rules.worse(level, rules.UNKNOWN)
     if ask(tx, _LEVEL, {"visit": visit.id}).scalar() == level:
         return level
     row = tx.get(Triage, visit.id)
@@ -390,16 +410,26 @@ def triage_visit(services: Services, tx: Session, visit: Visit) -> str:
     return level
 
 
-def cases_of(services: Services, tx: Session, visit: Visit) -> list[rules.Case]:
+def _has_doubt(views: Sequence[ReadingView]) -> bool:
+    """Tell whether the newest try of a kind is no good result: what was measured before it does not make GREEN. Control
+    solution is not the patient's.
+    """
+    patients = [view for view in views if "control_solution" not in view.reasons]
+    newest = {view.kind: view for view in patients}
+    return any(view.status != "usable" for view in newest.values())
+
+
+def cases_of(services: Services, tx: Session, visit: Visit, views: Sequence[ReadingView]) -> list[rules.Case]:
     """Return what triage looks at: the answers, the pressure by the visit's rule, the newest glucose; and the same with
     what was measured after the series was over, as nobody measures again without a cause. The worse one counts.
     """
     answers = checkup.read_answers(services, tx, visit)
-    views = _newest_views(services, tx, visit.id)
     usable = [view for view in views if view.status != "not_a_result"]
     everything = [single for view in usable if (single := _single(view)) is not None]
     # Doubtful readings count only while there is no better one: a true crisis must not wait for a calm arm.
-    singles = pressure_series(tx, visit, _figures(services, tx, views)) or everything
+    counted = pressure_series(tx, visit, _figures(services, tx, views))
+    good = [single for view in usable if view.status == "usable" and (single := _single(view)) is not None]
+    singles, later = series.in_measured_order(counted, good) if counted else (everything, [])
     glucose = [value for view in views if (value := _glucose_of(view)) is not None]
     case = rules.Case(
         symptoms=frozenset(answers.get("symptoms", ())) & rules.SYMPTOMS,
@@ -409,17 +439,9 @@ def cases_of(services: Services, tx: Session, visit: Visit) -> list[rules.Case]:
         irregular_pulse=series.is_irregular(everything),
         known_hypertension=answers.get("known_hypertension"),
     )
-    protocol, later = protocols()[visit.protocol], _measured_later(usable, singles)
+    protocol = protocols()[visit.protocol]
     means = [series.mean(protocol, some) for some in (singles, later[-1:]) if some]
     return [_with_pressure(case, mean) for mean in means] or [case]
-
-
-def _measured_later(views: Sequence[ReadingView], singles: Sequence[series.Single]) -> list[series.Single]:
-    """Return the usable pressures that came after the last one of the series."""
-    counted = {single.reading_id for single in singles}
-    last = max((place for place, view in enumerate(views) if view.id in counted), default=len(views))
-    after = [view for view in views[last + 1 :] if view.status == "usable"]
-    return [single for view in after if (single := _single(view)) is not None]
 
 
 def _with_pressure(case: rules.Case, mean: series.Mean | None) -> rules.Case:
@@ -444,6 +466,8 @@ def triage_visit_by_id(services: Services, tx: Session, visit_id: UUID) -> None:
 
 
 def level_of_visit(services: Services, who: Principal, visit_id: UUID) -> str:
-    """Return the visit's urgency for who sees its status: as stored, or RED from the answers before the job has run."""
+    """Return the visit's urgency for who sees its status, as stored; UNKNOWN until the job after the answers has run.
+    Whoever gave the answers has seen the red card by then (checkup/emergency).
+    """
     with services.look(who, "reading.read_status", _subject_of(services, visit_id)) as tx:
         return triage_of(tx, visit_id)

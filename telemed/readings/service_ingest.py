@@ -148,4 +148,6 @@ def _continue_series(services: Services, tx: Session, readings: Sequence[NewRead
             open_steps |= checkup.count_open_steps(tx, {reading.visit_id})
         if open_steps.get(place, 0) > 0:
             open_steps[place] -= 1
-            continue_series(services, tx, reading)
+        elif reading.status == "usable":
+            continue
+        continue_series(services, tx, reading)

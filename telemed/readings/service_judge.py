@@ -20,7 +20,7 @@ from telemed.clock import parse_iso
 from telemed.crypto import wire
 from telemed.crypto.envelope import Unsealable
 from telemed.prepared import ask
-from telemed.readings import rules
+from telemed.readings import rules, rules_glucose
 from telemed.readings.models import Reading, Transmission
 from telemed.readings.wire import Item, Record, is_sane
 from telemed.services import Services
@@ -212,6 +212,18 @@ def open_record(services: Services, tx: Session, gateway_id: str, branch_id: str
     except (Unsealable, binascii.Error):
         return "unsealable"
     try:
-        return Record.model_validate_json(plaintext)
+        return judged_anew(Record.model_validate_json(plaintext))
     except ValidationError:
         return "record_invalid"
+
+
+def judged_anew(record: Record) -> Record:
+    """Return the record as this server judges it: the gateway may be of an older release."""
+    if record.kind != "glucose":
+        return record
+    verdict, reasons = rules_glucose.judge_anew(record.verdict, record.reasons, record.decoded, record.context_raw)
+    change: dict[str, object] = {"verdict": verdict, "reasons": list(reasons)}
+    if "time_fault" in (record.decoded.get("status_flags") or ()):  # such a stamp may be any day's
+        told = [code for code in reasons if code != "time_unknown"]
+        change |= {"effective_at": None, "time_quality": "unknown", "reasons": [*told, "time_unknown"]}
+    return record.model_copy(update=change)

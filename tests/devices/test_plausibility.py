@@ -60,8 +60,12 @@ def test_a_blood_pressure_gets_its_verdict(decoded: dict, verdict: str, reasons:
     ("decoded", "verdict", "reasons"),
     [
         (glucose("5.5"), "usable", ()),
-        (glucose("1.0"), "questionable", ("unusual_glucose",)),
-        (glucose("33.4"), "questionable", ("unusual_glucose",)),
+        (glucose("1.0"), "not_a_result", ("glucose_lo", "unusual_glucose")),
+        (glucose("33.4"), "not_a_result", ("glucose_hi", "above_any_meter", "unusual_glucose")),
+        (glucose("150"), "not_a_result", ("glucose_hi", "above_any_meter", "unusual_glucose")),
+        (glucose("150.001"), "not_a_result", ("impossible_glucose", "unusual_glucose")),
+        (glucose("0.000", "sample_size_insufficient"), "not_a_result", ("sample_size_insufficient", "unusual_glucose")),
+        (glucose("0.000", control=True), "not_a_result", ("control_solution", "glucose_lo", "unusual_glucose")),
         (glucose("5.5", control=True), "not_a_result", ("control_solution",)),
         (glucose(None, "result_too_high"), "not_a_result", ("glucose_hi",)),
         (glucose(None, concentration="-INFINITY"), "not_a_result", ("glucose_lo",)),
@@ -119,12 +123,17 @@ def test_a_pressure_stands_without_its_pulse(pulse: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"),
-    [("1.099", "questionable"), ("1.1", "usable"), ("33.3", "usable"), ("33.301", "questionable"),
-     ("0.001", "questionable"), ("0.000", "not_a_result"), ("-2.000", "not_a_result")],
+    ("value", "code"),
+    [("1.099", "glucose_lo"), ("1.1", None), ("33.3", None), ("33.301", "glucose_hi"), ("150", "glucose_hi"),
+     ("150.001", "impossible_glucose"), ("666089.389", "impossible_glucose"), ("0.001", "glucose_lo"),
+     ("0.000", "glucose_lo"), ("-2.000", "glucose_lo")],
 )  # fmt: skip
-def test_each_limit_of_the_glucose(value: str, verdict: str) -> None:
-    assert judge("glucose", glucose(value)).verdict == verdict
+def test_a_number_that_no_meter_shows_is_lo_or_hi_and_one_beyond_life_is_the_meters_fault(
+    value: str, code: str | None
+) -> None:
+    found = judge("glucose", glucose(value))
+
+    assert (found.verdict, next(iter(found.reasons), None)) == ("not_a_result" if code else "usable", code)
 
 
 @pytest.mark.parametrize(

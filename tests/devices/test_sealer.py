@@ -74,7 +74,8 @@ def strip(number: int, mmol_per_l: float, meal: int | None = None) -> Glucose:
 @pytest.mark.parametrize(
     ("maker", "model", "verdict", "reasons"),
     [("i-SENS", "CareSens Dual", "not_a_result", ["ketone", "unusual_glucose"]),
-     ("Roche", "Guide", "questionable", ["unusual_glucose"])],
+     ("i-SENS", "CareSens 1A2B", "not_a_result", ["strip_unknown", "unusual_glucose"]),
+     ("Roche", "Guide", "not_a_result", ["strip_unknown", "unusual_glucose"])],
 )  # fmt: skip
 def test_a_ketone_strip_is_told_by_its_context(
     bench: Bench, maker: str, model: str, verdict: str, reasons: list[str]
@@ -88,15 +89,39 @@ def test_a_ketone_strip_is_told_by_its_context(
     assert (found["verdict"], found["reasons"]) == (verdict, reasons)
 
 
-def test_a_strip_whose_context_was_lost_is_no_result_where_it_may_be_ketones(bench: Bench) -> None:
+def test_a_strip_whose_context_was_lost_is_no_result_whoever_made_the_meter(bench: Bench) -> None:
     for name, model in (("c", "CareSens Dual"), ("d", "Guide")):
         bench.connect(name, "maker", model)
         bench.packet(name, "2a18", strip(len(name), 4.5 if name == "c" else 4.6, meal=1).measurement())
         bench.journal.end_connection(name, wire.iso(NOW))
 
-    first, second = bench.records()
-    assert (first["verdict"], first["reasons"]) == ("not_a_result", ["strip_unknown"])
-    assert second["verdict"] == "usable"
+    for found in bench.records():
+        assert (found["verdict"], found["reasons"]) == ("not_a_result", ["strip_unknown"])
+
+
+@pytest.mark.parametrize("meals", [(1, 6), (6, 1), (0, 200)])
+def test_of_two_contexts_the_one_against_glucose_counts_in_whatever_order(bench: Bench, meals: tuple[int, ...]) -> None:
+    bench.connect("c", "maker", "model")
+    for meal in meals:
+        bench.packet("c", "2a34", strip(1, 5.5, meal=meal).context() or b"")
+    bench.packet("c", "2a18", strip(1, 5.5, meal=1).measurement())
+
+    (found,) = bench.records()
+    assert (found["verdict"], found["reasons"]) == ("not_a_result", ["strip_unknown"])
+
+
+def test_a_stamp_of_a_meter_whose_clock_was_at_fault_is_unknown(bench: Bench) -> None:
+    """The packet of a usable result, with the sensor status "time fault" (bit 11) and without it."""
+    for number, status in ((1, b"\0\0"), (2, b"\0\x08")):
+        bench.connect(str(number), "maker", "model")
+        raw = strip(number, 5.5).measurement()
+        assert raw[0] & 8, "the simulated meter always sends its status"
+        bench.packet(str(number), "2a18", raw[:-2] + status)
+
+    good, bad = bench.records()
+    assert (good["time_quality"], good["verdict"]) == ("corrected", "usable")
+    assert (bad["effective_at"], bad["time_quality"], bad["meter_time"]) == (None, "unknown", None)
+    assert bad["reasons"] == ["time_unknown"]
 
 
 def test_a_record_that_got_another_number_is_the_same_record(bench: Bench) -> None:

@@ -108,14 +108,36 @@ def test_a_usual_ketone_is_never_a_low_glucose() -> None:
     record = decode("2a18", bytes.fromhex("160400ea070301080000" + "06c0" + "11"), "CareSens Dual")
     context = decode("2a34", bytes.fromhex("02040006"), "CareSens Dual")
     assert str(record["mmol_per_l"]) == "0.600"
-    assert judge("glucose", record).verdict == "questionable"
+    assert judge("glucose", record).reasons[0] == "glucose_lo"
 
     verdict = judge("glucose", record, context)
 
     assert (verdict.verdict, verdict.reasons[0]) == ("not_a_result", "ketone")
 
 
-def test_a_context_of_a_meal_changes_no_verdict() -> None:
+@pytest.mark.parametrize("meal", [6, 7, 99, 255])
+@pytest.mark.parametrize("model", ["", "i-SENS CareSens 1A2B", "Roche Guide", "CareSens Dual"])
+def test_a_marking_above_the_meals_is_another_strip_whoever_made_the_meter(model: str, meal: int) -> None:
+    record = decode("2a18", bytes.fromhex("130100ea070b170a0001000022b011"), model)
+    assert judge("glucose", record).verdict == "usable"
+
+    verdict = judge("glucose", record, decode("2a34", bytes([2, 1, 0, meal]), model))
+
+    assert verdict.verdict == "not_a_result"
+    assert verdict.reasons[0] in ("strip_unknown", "ketone")
+
+
+@pytest.mark.parametrize("model", ["", "CareSens Dual"])
+def test_hi_and_lo_are_urgent_on_any_strip(model: str) -> None:
+    for raw, code in (("130100ea070b170a00010000fe0711", "glucose_hi"), ("130100ea070b170a00010000020811", "glucose_lo")):
+        verdict = judge("glucose", decode("2a18", bytes.fromhex(raw), model), decode("2a34", b"\2\1\0\6", model))
+
+        assert verdict.reasons[:2] == ("strip_unknown", code)
+
+
+@pytest.mark.parametrize("meal", [None, 0, 1, 2, 3, 4, 5])
+def test_a_context_of_a_meal_changes_no_verdict(meal: int | None) -> None:
     record = decode("2a18", bytes([27, 15, 0, 232, 7, 1, 30, 5, 58, 27, 83, 1, 111, 176, 248, 0, 0]))
 
-    assert judge("glucose", record, decode("2a34", bytes.fromhex("020f0003"))) == judge("glucose", record)
+    context = bytes.fromhex("000f00") if meal is None else bytes([2, 15, 0, meal])
+    assert judge("glucose", record, decode("2a34", context)) == judge("glucose", record)
