@@ -32,7 +32,7 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 PYTHON = sorted((ROOT / "telemed").rglob("*.py"))
 ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True)
 ERRORS = {"Invalid", "SignInNeeded", "Forbidden", "NotFound", "Conflict", "TooMany", "Unavailable"}
-FIELD_ERRORS = {"ValidationError", "StopValidation", "stop"}
+FIELD_ERRORS = {"ValidationError", "StopValidation", "stop", "Unreadable"}
 SAID_TWICE = {"Print"}  # the card's and the prescription's button; either word is right on both
 FOUND = {"wrong", "faults", "fields", "found", "errors"}  # what services call their dict of wrong fields
 PLACE = re.compile(r"%\(\w+\)s")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import SelectChoice, SelectField
-from wtforms.validators import Regexp
 
 from telemed.booking import rules, service
 from telemed.branches import service as branches
@@ -19,13 +17,13 @@ from telemed.clock import iso, parse_iso
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id, parse_id
 from telemed.patients import service as patients
+from telemed.rules_typed import Unreadable, read_day
 from telemed.web import forms, words
 from telemed.web.guard import guard, services, who
 
 pages = Blueprint("booking", __name__)
 LENGTHS = [SelectChoice(str(minutes), str(minutes)) for minutes in rules.SLOT_MINUTES]
 DAYS_AROUND = timedelta(days=3660)
-HOUR = re.compile(r"([01]?\d|2[0-3])[:.]([0-5]\d)$")
 
 
 @pages.get("/invitations")
@@ -232,8 +230,8 @@ class ShiftForm(forms.PageForm):
 
     doctor_id = SelectField("Doctor", validators=[forms.required()])
     day = forms.DayField("Day", forms.required())
-    starts_at = forms.TextField("From", forms.required(), Regexp(HOUR, message="not_an_hour"))
-    ends_at = forms.TextField("To", forms.required(), Regexp(HOUR, message="not_an_hour"))
+    starts_at = forms.HourField("From", forms.required())
+    ends_at = forms.HourField("To", forms.required())
     slot_minutes = SelectField("Minutes a patient", choices=LENGTHS, default="15")
 
     def validate_day(self, field: forms.DayField) -> None:
@@ -243,16 +241,12 @@ class ShiftForm(forms.PageForm):
 
     def period(self, zone: ZoneInfo) -> tuple[datetime, datetime]:
         """Return begin and end in UTC; an end before the begin is one of the next day."""
-        begins, ends = _hour(self.starts_at.data), _hour(self.ends_at.data)
+        begins, ends = self.starts_at.data, self.ends_at.data
         last_day = self.day.data + timedelta(days=int(ends <= begins))
         return (
             datetime.combine(self.day.data, begins, zone).astimezone(UTC),
             datetime.combine(last_day, ends, zone).astimezone(UTC),
         )
-
-
-def _hour(text: str) -> time:
-    return time.fromisoformat(text.replace(".", ":").zfill(5))
 
 
 def _shift_form() -> ShiftForm | None:
@@ -339,7 +333,7 @@ def _day() -> date:
     """Return the chosen day, else the branch's today. Far years are no working days and would overflow."""
     today = services().clock().astimezone(_zone()).date()
     try:
-        chosen = date.fromisoformat(request.values.get("date", ""))
-    except ValueError:
+        chosen = read_day(request.values.get("date", ""))
+    except Unreadable:
         return today
     return chosen if abs(chosen - today) < DAYS_AROUND else today

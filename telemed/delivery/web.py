@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from telemed.delivery import service
 from telemed.errors import Conflict, Invalid
+from telemed.rules_typed import Unreadable, read_whole, tidy
 from telemed.web.guard import guard, services, who
 from telemed.web.words import say_code
 
@@ -77,5 +78,7 @@ def _order_page(order_id: UUID, fields: dict[str, str] | None = None) -> str:
 
 
 def _number(text: str) -> int | str:
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else text
+    try:
+        return read_whole(text)
+    except Unreadable:
+        return tidy(text)

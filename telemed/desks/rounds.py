@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from telemed.delivery import service as delivery
 from telemed.errors import Conflict, Invalid
 from telemed.ids import parse_id
+from telemed.rules_typed import Unreadable, read_day, tidy
 from telemed.web.guard import guard, services, who
 from telemed.web.words import say_code
 
@@ -97,13 +98,11 @@ def _then(done: str, deed: Callable[[], object]) -> ResponseReturnValue:
 
 
 def _day() -> date | None:
-    text = request.form.get("day", "")
-    if not text:
-        return None
+    text = tidy(request.form.get("day", ""))
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Invalid(fields={"day": "not_a_date"}) from None
+        return read_day(text) if text else None
+    except Unreadable as error:
+        raise Invalid(fields={"day": error.code}) from None
 
 
 def _desk(fields: dict[str, str] | None = None) -> str:

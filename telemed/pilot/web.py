@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from telemed.errors import Invalid
 from telemed.feedback import service as feedback
 from telemed.pilot import rules, service
+from telemed.rules_typed import Unreadable, read_day, tidy
 from telemed.web.guard import guard, services, who
 from telemed.web.words import say, say_code
 
@@ -70,10 +71,8 @@ def _period() -> tuple[date | None, date | None]:
 
 
 def _day(name: str) -> date | None:
-    text = request.args.get(name, "").strip()
-    if not text:
-        return None
+    text = tidy(request.args.get(name, ""))
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Invalid(fields={name: "not_a_date"}) from None
+        return read_day(text) if text else None
+    except Unreadable as error:
+        raise Invalid(fields={name: error.code}) from None

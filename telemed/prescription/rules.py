@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from telemed.rules_text import length
+from telemed.rules_typed import why_no_day
 
 MAX_ITEMS = 5
 MAX_PACKS = 12
@@ -156,7 +157,7 @@ def _fault_of_day(text: object, today: date) -> str | None:
     try:
         day = date.fromisoformat(str(text))
     except ValueError:
-        return "not_a_date"
+        return why_no_day(str(text))
     if day > today:
         return "date_in_future"
     return "date_too_old" if day.year < today.year - 50 else None

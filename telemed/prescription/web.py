@@ -14,6 +14,7 @@ from telemed.ids import parse_id
 from telemed.prescription import service
 from telemed.prescription.catalogue import inn_of
 from telemed.prescription.rules import MAX_DIRECTIONS, MAX_ITEMS, MAX_PACKS
+from telemed.rules_typed import Unreadable, read_day, read_whole
 from telemed.web.forms import is_own_path, strip
 from telemed.web.guard import guard, services, who
 from telemed.web.words import say_code, use_zone
@@ -152,7 +153,10 @@ def _items(form: MultiDict[str, str]) -> list[dict[str, Any]]:
 
 
 def _number(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else text
+    try:
+        return read_whole(text)
+    except Unreadable:
+        return text
 
 
 def _basis(form: MultiDict[str, str]) -> dict[str, str] | None:
@@ -164,8 +168,11 @@ def _basis(form: MultiDict[str, str]) -> dict[str, str] | None:
 
 
 def _iso_day(text: str) -> str:
-    parts = text.replace("/", ".").split(".")
-    return f"{parts[2]}-{parts[1].zfill(2)}-{parts[0].zfill(2)}" if len(parts) == 3 else text
+    """Return the wire form of a typed day; what is none goes on as it is, and the service says what is wrong with it."""
+    try:
+        return read_day(text).isoformat()
+    except Unreadable:
+        return text
 
 
 def _typed(shown: service.PrescriptionView) -> dict[str, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import Field, HiddenField, RadioField, StringField
+from wtforms import Field, HiddenField, RadioField
 
 from telemed.access.relations import Principal
 from telemed.branches import service as branches
@@ -17,6 +16,7 @@ from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id, parse_id
 from telemed.readings import rules, service
 from telemed.readings import service_quarantine as tray
+from telemed.rules_typed import Unreadable, read_decimal, read_whole, tidy
 from telemed.services import Services
 from telemed.web import words
 from telemed.web.forms import NumberField, PageForm, required
@@ -29,29 +29,28 @@ DISPLAY_MAX = 8  # characters on a meter's display
 class MeterField(NumberField):
     """A whole number off a meter's display. It comes back empty: who typed a value does not see it again."""
 
-    def process_formdata(self, valuelist: list[Any]) -> None:
-        if valuelist and len(valuelist[0]) > DISPLAY_MAX:
-            raise ValueError("not_a_number")
-        super().process_formdata(valuelist)
+    def read(self, text: str) -> int:
+        return read_whole(_of_display(text))
 
     def _value(self) -> str:
         return ""
 
 
-class DecimalField(StringField):
+class DecimalField(NumberField):
     """A number with a comma or a point, read off a display; it comes back empty, too."""
 
-    def process_formdata(self, valuelist: list[Any]) -> None:
-        text = str(valuelist[0]).strip().replace(",", ".") if valuelist else ""
-        try:
-            self.data = float(Decimal(text)) if text and len(text) <= DISPLAY_MAX else None
-        except InvalidOperation:
-            self.data = None
-        if text and self.data is None:
-            raise ValueError("not_a_number")
+    def read(self, text: str) -> Any:
+        return float(read_decimal(_of_display(text)))
 
     def _value(self) -> str:
         return ""
+
+
+def _of_display(text: str) -> str:
+    """Return what fits on a meter's display. Raises Unreadable."""
+    if len(tidy(text)) > DISPLAY_MAX:
+        raise Unreadable("not_a_number")
+    return text
 
 
 class TypedForm(PageForm):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import DateField, Field, Form, IntegerField, StringField
+from wtforms import Field, Form, StringField
 from wtforms.validators import InputRequired, Optional, StopValidation, ValidationError
 
 from telemed.errors import Invalid
 from telemed.rules_text import length
+from telemed.rules_typed import UNSEEN, read_day, read_hour, read_whole, tidy
 
 
 class _Codes:
@@ -42,9 +43,20 @@ class PageForm(FlaskForm):
             self.form_errors.append(error.code)
 
 
-def required() -> InputRequired:
+class Required(InputRequired):
+    """Ask for a value; blanks are none. A validator."""
+
+    def __call__(self, form: Any, field: Field) -> None:
+        typed = field.raw_data[0] if field.raw_data else None
+        if isinstance(typed, str) and not tidy(typed):
+            field.errors = []
+            raise StopValidation("required")
+        super().__call__(form, field)
+
+
+def required() -> Required:
     """Ask for a value."""
-    return InputRequired("required")
+    return Required("required")
 
 
 class AtMost:
@@ -71,7 +83,7 @@ def optional() -> Optional:
 
 def strip(value: str | None) -> str | None:
     """Remove blanks around a typed text, and the invisible characters that pasting brings."""
-    return value.strip().replace("\u00ad", "").replace("\u200b", "") if value else value
+    return value.translate(UNSEEN).strip() if value else value
 
 
 def is_own_path(target: str) -> bool:
@@ -86,27 +98,59 @@ class TextField(StringField):
         super().__init__(label, list(validators), filters=[strip], **options)
 
 
-class DayField(DateField):
-    """A day typed as dd.mm.yyyy; the browser's ISO form is understood too."""
+class _TypedField(StringField):
+    """A field whose text is read by one of `telemed.rules_typed`; what cannot be read stays in the field with its code."""
+
+    def read(self, text: str) -> Any:
+        raise NotImplementedError
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        if not valuelist:
+            return
+        self.data = None
+        if tidy(str(valuelist[0])):
+            self.data = self.read(str(valuelist[0]))
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else self.written(self.data)
+
+    def written(self, value: Any) -> str:
+        return str(value)
+
+
+class DayField(_TypedField):
+    """A day as people type it: `05.03.1941`, `5,3,1941`, `05031941`, and the browser's ISO form."""
 
     def __init__(self, label: str, *validators: Any, **options: Any) -> None:
-        super().__init__(label, list(validators), format=["%d.%m.%Y", "%Y-%m-%d", "%d/%m/%Y", "%d %m %Y"], **options)
+        super().__init__(label, list(validators), **options)
 
-    def process_formdata(self, valuelist: list[Any]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError("not_a_date") from None
+    def read(self, text: str) -> date:
+        return read_day(text)
+
+    def written(self, value: date) -> str:
+        return value.strftime("%d.%m.%Y")
 
 
-class NumberField(IntegerField):
+class HourField(_TypedField):
+    """An hour as people type it: `08:30`, `8,30`, `0830`."""
+
+    def __init__(self, label: str, *validators: Any, **options: Any) -> None:
+        super().__init__(label, list(validators), **options)
+
+    def read(self, text: str) -> time:
+        return read_hour(text)
+
+    def written(self, value: time) -> str:
+        return value.strftime("%H:%M")
+
+
+class NumberField(_TypedField):
     """A whole number."""
 
-    def process_formdata(self, valuelist: list[Any]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError("not_a_number") from None
+    def read(self, text: str) -> int:
+        return read_whole(text)
 
 
 def not_in_future(_form: Form, field: Field) -> None:
