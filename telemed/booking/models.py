@@ -38,8 +38,8 @@ class Shift(Base):
 
 class Invitation(Base):
     """A patient we want to see. `outcome`: None, booked, refused (with `refusal`), not_reached. Sealed `clinical`:
-    {reason}, where a doctor gave one. The plain `reason` is of an older release; `service_reasons` seals it and writes
-    no new one.
+    {reason}, where a doctor gave one. The plain `reason` is of an older release; `service_reasons` seals it, and
+    nothing writes a new one.
     """
 
     __tablename__ = "invitation"
@@ -48,7 +48,7 @@ class Invitation(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
     branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), index=True)
-    reason: Mapped[str | None]
+    reason: Mapped[str] = mapped_column(default="")
     clinical: Mapped[bytes | None] = sealed_section()
     clinical_rev: Mapped[int] = section_revision()
     created_at: Mapped[datetime]

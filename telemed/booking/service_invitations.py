@@ -85,7 +85,7 @@ def _seal_reason(services: Services, tx: Session, row: Invitation, reason: str |
     """Keep a doctor's reason with an invitation; the newest counts, a clerk's press takes none away."""
     if reason is not None:
         services.vault.seal(tx, row, "clinical", {"reason": reason})
-        row.reason = None
+        row.reason = ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def seal_plain_reasons(services: Services, tx: Session, after: UUID | None = Non
     """Seal a portion of the plain reasons, those behind `after`, each with its audit row; ask for the next portion as a
     job of its own. A killed run has sealed whole portions only, and the next one goes on with what is left.
     """
-    query = select(Invitation).where(Invitation.reason.is_not(None)).order_by(Invitation.id).limit(AT_ONCE)
+    query = select(Invitation).where(Invitation.reason != "").order_by(Invitation.id).limit(AT_ONCE)
     if after is not None:
         query = query.where(Invitation.id > after)
     rows = tx.scalars(query.with_for_update()).all()
@@ -39,7 +39,7 @@ def seal_plain_reasons(services: Services, tx: Session, after: UUID | None = Non
 
 def count_plain_reasons(tx: Session) -> int:
     """Return how many reasons still stand in the clear."""
-    return tx.scalar(select(func.count()).select_from(Invitation).where(Invitation.reason.is_not(None))) or 0
+    return tx.scalar(select(func.count()).select_from(Invitation).where(Invitation.reason != "")) or 0
 
 
 def _seal(services: Services, tx: Session, row: Invitation) -> bool:
@@ -50,7 +50,7 @@ def _seal(services: Services, tx: Session, row: Invitation) -> bool:
         except Unsealable:
             log.warning("booking.reason_not_sealed", invitation_id=str(row.id))
             return False
-    row.reason = None
+    row.reason = ""
     subject = Subject(patient_id=row.patient_id, branch_id=row.branch_id)
     audit.record(tx, services.clock(), SYSTEM, "invitation.seal_reason", subject, allowed=True, reason="older_release")
     return True

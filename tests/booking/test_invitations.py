@@ -137,7 +137,7 @@ def test_a_doctors_reason_is_sealed_and_read_by_doctors_of_the_patient_only(serv
     invitation = service.invite(services, VERA, cast.MARIA.id, "diabetes")
 
     [row] = rows(services)
-    assert (row.id, row.reason) == (invitation, None)
+    assert (row.id, row.reason) == (invitation, "")
     assert b"diabetes" not in row.clinical
     assert [one.reason for one in service.invitation_reasons(services, VERA, cast.MARIA.id)] == ["diabetes"]
     assert invitation in seen(services)
@@ -190,7 +190,7 @@ def test_the_start_seals_the_reasons_of_an_older_release(services, hands, chores
     chores()
 
     [row] = rows(services)
-    assert (row.id, row.reason, row.clinical_rev) == (invitation, None, 1)
+    assert (row.id, row.reason, row.clinical_rev) == (invitation, "", 1)
     assert [one.reason for one in service.invitation_reasons(services, VERA, cast.MARIA.id)] == ["hypertension"]
     [told] = audited(services, "invitation.seal_reason")
     assert (told.role, told.subject["patient_id"]) == ("system", str(cast.MARIA.id))
@@ -208,7 +208,7 @@ def test_sealing_goes_on_where_it_was_stopped_and_does_nothing_twice(services, h
 
     chores()
 
-    assert {row.reason for row in rows(services)} == {None}
+    assert {row.reason for row in rows(services)} == {""}
     assert {row.clinical_rev for row in rows(services)} == {1}
     assert len(audited(services, "invitation.seal_reason")) == 5
 
@@ -224,7 +224,7 @@ def test_a_damaged_key_stops_no_other_row(services, hands, chores):
 
     chores()
 
-    assert {row.id: row.reason for row in rows(services)} == {broken: "hypertension", whole: None}
+    assert {row.id: row.reason for row in rows(services)} == {broken: "hypertension", whole: ""}
 
 
 def test_no_file_holds_the_reason_after_it_was_sealed(services, hands, chores, settings):

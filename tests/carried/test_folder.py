@@ -13,6 +13,9 @@ from sqlalchemy import select
 
 from telemed import admin
 from telemed.access import admin_tasks
+from telemed.booking import service_reasons
+from telemed.booking.models import Invitation
+from telemed.booking.rules import REASONS
 from telemed.bootstrap import Application, build_services
 from telemed.crypto import ledger
 from telemed.crypto.envelope import Unsealable
@@ -105,6 +108,22 @@ def test_what_was_due_runs_to_its_end(application: Application) -> None:
     with application.services.db.read() as tx:
         assert job_counts(tx).get("failed", 0) == 0
     assert admin_tasks.check_audit(application.services)[0] == []
+
+
+def test_the_reasons_that_lay_in_the_clear_are_sealed_at_the_start(application: Application) -> None:
+    services = application.services
+    with services.db.read() as tx:
+        plain = service_reasons.count_plain_reasons(tx)
+    application.worker.plan_recurring()
+    while application.worker.run_due():
+        pass
+
+    with services.db.read() as tx:
+        sealed = [services.vault.open(tx, row, "clinical") for row in tx.scalars(select(Invitation)) if row.clinical]
+        assert service_reasons.count_plain_reasons(tx) == 0
+    assert plain > 0
+    assert len(sealed) == plain
+    assert {document["reason"] for document in sealed} <= set(REASONS)
 
 
 @pytest.mark.parametrize("commit", COMMITS)

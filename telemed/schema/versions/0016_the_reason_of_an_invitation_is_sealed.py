@@ -13,12 +13,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # Columns are added only: SQLite would make the table anew for any other change, and bookings point at it.
     with op.batch_alter_table('invitation', schema=None) as batch_op:
         batch_op.add_column(sa.Column('clinical', sa.LargeBinary(), nullable=True))
         batch_op.add_column(sa.Column('clinical_rev', sa.Integer(), nullable=False, server_default='0'))
-        batch_op.alter_column('reason', existing_type=sa.String(), nullable=True)
-    with op.batch_alter_table('invitation', schema=None) as batch_op:
-        batch_op.alter_column('clinical_rev', server_default=None)
 
 
 def downgrade() -> None:
