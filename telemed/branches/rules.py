@@ -44,11 +44,6 @@ def spelled(code: str) -> str:
     return "-".join(code[at : at + 4] for at in range(0, len(code), 4))
 
 
-def plain(typed: str) -> str:
-    """Return a typed join code without groups and case."""
-    return "".join(letter for letter in typed.upper() if letter.isalnum())
-
-
 def light(status: str, last_seen_at: datetime | None, now: datetime) -> str:
     """Return the one word of the gateway's light: ok, silent, or the problem it reports."""
     if last_seen_at is None or now - last_seen_at > SILENT_AFTER:

@@ -27,6 +27,7 @@ from telemed.crypto import signing, tokens, wire
 from telemed.db import Reads
 from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id, parse_id
+from telemed.keyboards import code_readings
 from telemed.prepared import ask
 from telemed.rules_text import length
 from telemed.services import Services
@@ -250,7 +251,7 @@ def join(services: Services, code: str, gateway_id: UUID, public_key: bytes, nam
     if len(public_key) != 32:
         raise Invalid("batch_invalid", fields={"public_key": "invalid"})
     with services.act(NOBODY, "gateway.join") as tx:
-        row = tx.scalar(select(JoinCode).where(JoinCode.code_hash == tokens.token_hash(rules.plain(code))))
+        row = tx.scalar(select(JoinCode).where(JoinCode.code_hash.in_(_join_hashes(code))))
         gateway = tx.get(Gateway, gateway_id)
         _refuse_code(services, row, gateway, public_key)
         assert row is not None
@@ -273,6 +274,10 @@ def join(services: Services, code: str, gateway_id: UUID, public_key: bytes, nam
             "server_key": {"id": str(server.id), "public_key": _b64(server.public_key)},
             "ruleset": ruleset(services.demo), "demo": services.demo, "next_poll_s": rules.POLL_OPEN_S,
         }  # fmt: skip
+
+
+def _join_hashes(code: str) -> list[bytes]:
+    return [tokens.token_hash(reading.upper()) for reading in code_readings(code, rules.ALPHABET)]
 
 
 def _refuse_code(services: Services, row: JoinCode | None, gateway: Gateway | None, public_key: bytes) -> None:

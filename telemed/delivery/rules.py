@@ -91,12 +91,6 @@ def deed_of(report: Report, *, is_proved: bool) -> str:
     return {"attempted": "attempt", "returned": "bring_back"}[report.kind]
 
 
-def read_proof(text: str | None) -> str | None:
-    """Return the 32 hex characters in a scanned or typed text, or None; blanks and dashes between them do not matter."""
-    found = PROOF.search(re.sub(r"[\s-]", "", text or "").lower())
-    return found.group() if found else None
-
-
 def read_report(raw: Mapping[str, Any]) -> Report | None:
     """Return a phone's words as a report, with its fault if it has one; None when not even id and number are usable."""
     event_id, seq = _uuid(raw.get("event_id")), raw.get("device_seq")

@@ -21,6 +21,7 @@ from telemed.feedback import rules
 from telemed.feedback.events import ComplaintAnswered, ComplaintFiled, RatingGiven
 from telemed.feedback.models import Complaint, Rating, RatingToken
 from telemed.ids import new_id
+from telemed.keyboards import token_readings
 from telemed.patients.models import Patient
 from telemed.rules_text import length
 from telemed.services import Services
@@ -101,11 +102,12 @@ def rate(services: Services, token: str, score: int | None, helped: str | None, 
 
 
 def _living(services: Services, tx: Session, token: str) -> RatingToken:
-    row = tx.scalar(
-        select(RatingToken).where(RatingToken.token_hash == tokens.token_hash(token.strip().lower())).with_for_update()
-    )
-    if row is None or row.used_at is not None or row.expires_at <= services.clock():
-        raise NotFound("rating_token_unknown")
+    hashes = [tokens.token_hash(reading) for reading in token_readings(token)]
+    row = tx.scalar(select(RatingToken).where(RatingToken.token_hash.in_(hashes)).with_for_update())
+    if row is None:
+        raise NotFound("rating_token_unknown")  # mistyped perhaps: nothing has ended
+    if row.used_at is not None or row.expires_at <= services.clock():
+        raise NotFound("rating_token_over")
     return row
 
 

@@ -19,6 +19,7 @@ from telemed.crypto import tokens
 from telemed.crypto.ledger import Erased
 from telemed.errors import Conflict, Invalid, NotFound, TooMany
 from telemed.ids import new_id
+from telemed.keyboards import token_readings
 from telemed.patients import rules
 from telemed.patients.events import ConsentGiven, ConsentWithdrawn, PatientRegistered
 from telemed.patients.models import Card, Consent, Patient, PersonQuestion
@@ -208,7 +209,7 @@ def find_patient(
     wanted = _wanted(services, who, number, name, born)
     with services.act(who, "patient.find", Subject(branch_id=who.branch_id)) as tx:
         _refuse_many_searches(services, tx, who)
-        found = {_of_card(tx, card)} - {None} if card.strip() else _matches(tx, wanted)
+        found = _of_card(tx, card) if card.strip() else _matches(tx, wanted)
         if len(found) > 1:
             raise Conflict("ask_for_document")
         row = tx.get(Patient, found.pop()) if found else None
@@ -229,6 +230,14 @@ def _wanted(services: Services, who: Principal, number: str, name: str, born: da
     phones = {valid_phone(number, services.country_of(who.branch_id)), as_kept_before(number) if typed else None}
     found += [(Patient.phone_index, of("patient.phone", phone)) for phone in sorted(filter(None, phones))]
     return found
+
+
+def _of_card(tx: Session, typed: str) -> set[UUID | None]:
+    """Return whose card it is. Raises Conflict for one that has ended."""
+    card = card_of(tx, typed)
+    if card is not None and card.revoked_at is not None:
+        raise Conflict("card_ended")
+    return {card.patient_id} if card is not None else set()
 
 
 def _matches(tx: Session, wanted: list[tuple[Any, bytes]]) -> set[UUID | None]:
@@ -315,14 +324,20 @@ def issue_card(services: Services, who: Principal, patient_id: UUID) -> str:
 def show_card(services: Services, token: str) -> UUID | None:
     """Return the patient of a living card, or None."""
     with services.db.read() as tx:
-        return _of_card(tx, token)
+        card = card_of(tx, token)
+        return card.patient_id if card is not None and card.revoked_at is None else None
 
 
-def _of_card(tx: Session, token: str) -> UUID | None:
-    plain = "".join(token.rsplit("#", 1)[-1].split()).lower()
-    return tx.scalar(
-        select(Card.patient_id).where(Card.token_hash == tokens.token_hash(plain), Card.revoked_at.is_(None))
-    )
+def why_no_card(services: Services, token: str) -> str:
+    """Return why a code opens nothing: card_ended for one that was given out, card_unknown for one never seen."""
+    with services.db.read() as tx:
+        return "card_unknown" if card_of(tx, token) is None else "card_ended"
+
+
+def card_of(tx: Session, token: str) -> Card | None:
+    """Return the card of a scanned or typed code, under whatever keyboard; it may have ended."""
+    hashes = [tokens.token_hash(reading) for reading in token_readings(token)]
+    return tx.scalar(select(Card).where(Card.token_hash.in_(hashes)).limit(1))
 
 
 # --- consents -----------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ def show_card() -> ResponseReturnValue:
     form = CardForm()
     patient_id = service.show_card(services(), form.token.data or "") if form.validate_on_submit() else None
     if patient_id is None:
-        form.form_errors.append("card_unknown")
+        form.form_errors.append(service.why_no_card(services(), form.token.data or ""))
         return render_template("patients/show_card.html", form=form), 404
     session.clear()
     return with_session(redirect(url_for("my.page")), accounts.open_session(services(), patient_id=patient_id))

@@ -130,15 +130,6 @@ def test_no_words_of_a_phone_break_the_reader(raw: dict[str, Any]) -> None:
     rules.read_report(raw)
 
 
-def test_a_typed_proof_may_have_blanks_dashes_and_capitals() -> None:
-    proof = "0123456789abcdef0123456789abcdef"
-
-    assert rules.read_proof("0123 4567 89AB-CDEF 0123 4567 89ab cdef") == proof
-    assert rules.read_proof(f"17400111000015:{proof}") == proof
-    assert rules.read_proof("0123") is None
-    assert rules.read_proof(None) is None
-
-
 @settings(deadline=None)
 @given(st.sets(st.integers(1, 30)))
 def test_the_watermark_is_the_end_of_the_unbroken_beginning(stored: set[int]) -> None:

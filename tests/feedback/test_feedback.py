@@ -64,7 +64,7 @@ def test_a_token_rates_once(services: Services) -> None:
     with pytest.raises(NotFound) as refused:
         service.rate(services, token, 5, None, "")
 
-    assert refused.value.code == "rating_token_unknown"
+    assert refused.value.code == "rating_token_over"
     [rating] = ratings(services)
     with services.db.read() as tx:
         assert services.vault.open(tx, rating, "words") == {"text": "спасибо"}
@@ -72,13 +72,14 @@ def test_a_token_rates_once(services: Services) -> None:
     assert service.tickets_of_patient(services, cast.MARIA.who) == []
 
 
-def test_a_token_ends_after_its_life_and_unknown_ones_look_alike(services: Services, clock: Clock) -> None:
+def test_a_token_ends_after_its_life_and_an_unknown_one_is_not_called_ended(services: Services, clock: Clock) -> None:
     token = offer(services)
     clock.now += rules.TOKEN_LIFE
-    for text in (token, "0" * 32, "", "x" * 5000):
+    codes = {token: "rating_token_over", **dict.fromkeys(("0" * 32, "", "x" * 5000), "rating_token_unknown")}
+    for text, code in codes.items():
         with pytest.raises(NotFound) as refused:
             service.rate(services, text, 5, None, "")
-        assert refused.value.code == "rating_token_unknown"
+        assert refused.value.code == code
 
 
 def test_no_column_and_no_row_leads_from_a_rating_to_the_patient(

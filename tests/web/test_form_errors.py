@@ -62,10 +62,10 @@ def test_a_dead_card_is_said(stranger: FlaskClient, services: Services) -> None:
 
     answer = stranger.post("/card", data={"token": old})
 
-    assert problems_of(answer) == [i18n.code_text("en", "card_unknown")]
+    assert problems_of(answer) == [i18n.code_text("en", "card_ended")]
 
 
-def test_a_used_rating_link_is_said(stranger: FlaskClient) -> None:
+def test_an_unknown_rating_link_is_said(stranger: FlaskClient) -> None:
     answer = stranger.post("/rate", data={"token": "a" * 32, "score": "5"})
 
     assert answer.status_code == 404

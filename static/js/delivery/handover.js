@@ -1,7 +1,7 @@
 // The two windows of a stop: hand over by scan, by typed code or without the slip; or why it was not handed over.
 
 import { word } from "lib/words.js";
-import { isProofOf, readProof } from "./proof.js";
+import { proofOf, readProofs } from "./proof.js";
 
 /** Show the hand-over of `stop`; `note(kind, details)` keeps the deed and returns the trouble's words when it could not. */
 export function openHandOver(stop, note) {
@@ -15,9 +15,10 @@ export function openHandOver(stop, note) {
   box.querySelector("[data-document]").hidden = !stop.flags.includes("document");
 
   async function check(text) {
-    const proof = readProof(text);
-    if (proof === null) return void (error.textContent = word("bad_code"));
-    if (!(await isProofOf(proof, stop.proof_hash))) return void (error.textContent = word("wrong_code"));
+    const proofs = await readProofs(text);
+    if (!proofs.length) return void (error.textContent = word("bad_code"));
+    const proof = await proofOf(proofs, stop.proof_hash);
+    if (!proof) return void (error.textContent = word("wrong_code"));
     await finish({ proof });
   }
 
