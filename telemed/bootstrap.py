@@ -26,6 +26,7 @@ from telemed.booking import web as booking_web
 from telemed.branches import api as branches_api
 from telemed.branches import live as branches_live
 from telemed.branches import service as branches_service
+from telemed.branches import service_zones
 from telemed.branches import web as branches_web
 from telemed.checkup import live as checkup_live
 from telemed.checkup import service as checkup_service
@@ -161,6 +162,8 @@ def build_services(settings: Settings, *, clock: Clock = utc_now, read_only: boo
     services.register([OWN])
     services.register(consultation_service.relations(clock))
     services.country_of = partial(branches_service.country_of, services)
+    services.zone_of = partial(service_zones.zone_of, services)
+    services.zone_at = partial(service_zones.zone_at, services)
     for slice_service in SLICE_SERVICES:
         services.register(slice_service.RELATIONS)
     return services

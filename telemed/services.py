@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, literal, select
 from sqlalchemy.orm import Session
@@ -31,8 +33,8 @@ from telemed.settings import Settings
 
 @dataclass
 class Services:
-    """Built once by bootstrap and handed to every use case. `country_of` tells by a branch how its people write numbers;
-    only a later slice knows.
+    """Built once by bootstrap and handed to every use case. `country_of` tells by a branch how its people write numbers,
+    `zone_of` in which zone somebody's times are shown, `zone_at` that of a branch or a region; only later slices know.
     """
 
     settings: Settings
@@ -49,6 +51,12 @@ class Services:
     relations: dict[str, Relation] = field(default_factory=dict)
     outside: dict[str, Any] = field(default_factory=dict)
     country_of: Callable[[UUID | None], str] = lambda _branch_id: "RU"
+    zone_of: Callable[[Principal], str] = lambda _who: "UTC"
+    zone_at: Callable[[UUID | None, UUID | None], str] = lambda _branch_id, _region_id: "UTC"
+
+    def today_at(self, branch_id: UUID | None, region_id: UUID | None = None) -> date:
+        """Return the day that a branch has now, or a region: a day is one of the place, not of the server."""
+        return self.clock().astimezone(ZoneInfo(self.zone_at(branch_id, region_id))).date()
 
     @contextmanager
     def act(self, who: Principal, action: str, subject: Subject = NOTHING) -> Iterator[Session]:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from telemed.access.models import Account
 from telemed.access.relations import Principal, Subject
 from telemed.branches.models import Branch
+from telemed.branches.service_zones import zone_in
 from telemed.delivery import rules
 from telemed.delivery.models import CustodyEvent, Parcel, PhoneEvent, Round
 from telemed.delivery.service_custody import flags_of, locked, move, subject_of
@@ -184,11 +185,8 @@ def _postmen(tx: Session, region_id: UUID | None) -> list[Account]:
 
 
 def _today(tx: Session, who: Principal, now: datetime) -> date:
-    """Return the branch's day: a round is a day of the place, not of the server."""
-    zones = select(Branch.zone).where(
-        Branch.id == who.branch_id if who.branch_id else Branch.region_id == who.region_id
-    )
-    return now.astimezone(ZoneInfo(tx.scalar(zones.limit(1)) or "UTC")).date()
+    """Return the branch's day, or the region's: a round is a day of the place, not of the server."""
+    return now.astimezone(ZoneInfo(zone_in(tx, who.branch_id, who.region_id))).date()
 
 
 def _rows(tx: Session, parcels: list[Parcel]) -> list[ParcelRow]:

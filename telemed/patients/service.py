@@ -151,7 +151,7 @@ def _checked(services: Services, new: NewPatient, branch_id: UUID) -> tuple[dict
         "patronymic": new.patronymic.strip(), "birth_date": new.birth_date.isoformat() if new.birth_date else "",
         "sex": new.sex, "snils": rules.digits(new.snils), "policy": rules.digits(new.policy),
     }  # fmt: skip
-    faults = rules.identity_faults(identity, new.birth_date, services.clock().date())
+    faults = rules.identity_faults(identity, new.birth_date, services.today_at(branch_id))
     if new.snils.strip() and not identity["snils"]:
         faults["snils"] = "snils_check_digit"
     if new.policy.strip() and not identity["policy"]:

@@ -12,7 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
-from telemed.branches.models import Branch, Region
+from telemed.branches.models import Branch
+from telemed.branches.service_zones import zone_in
 from telemed.consultation.models import Consultation
 from telemed.delivery.models import Parcel
 from telemed.errors import Invalid
@@ -126,10 +127,7 @@ def _facts(
 
 
 def _zone(tx: Session, who: Principal) -> ZoneInfo:
-    query = select(Region.zone).order_by(Region.name).limit(1)
-    if who.region_id is not None:
-        query = query.where(Region.id == who.region_id)
-    return ZoneInfo(tx.scalar(query) or "Europe/Moscow")
+    return ZoneInfo(zone_in(tx, who.branch_id, who.region_id))
 
 
 def _branches(tx: Session, who: Principal) -> list[Branch]:

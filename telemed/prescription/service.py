@@ -113,7 +113,7 @@ def draft(
     """
     with services.db.read() as tx:
         subject = _subject_of_case(tx, consultation_id)
-    clinical = _checked(services, items, basis)
+    clinical = _checked(services, items, basis, subject)
     with services.act(who, "prescription.write", subject) as tx:
         case = tx.get_one(Consultation, consultation_id)
         known = tx.get(Prescription, prescription_id) if prescription_id else None
@@ -142,8 +142,9 @@ def change_draft(
     """Replace the contents of a draft. Raises Invalid, or Conflict when it is signed or cancelled, or when its contents
     are no longer those whose hash is `base`.
     """
-    clinical = _checked(services, items, basis)
-    with services.act(who, "prescription.write", _subject(services, prescription_id)) as tx:
+    subject = _subject(services, prescription_id)
+    clinical = _checked(services, items, basis, subject)
+    with services.act(who, "prescription.write", subject) as tx:
         row = _own_row(tx, who, prescription_id)
         if row.state != "draft":
             raise Conflict("not_a_draft")
@@ -287,9 +288,11 @@ def verify(services: Services, tx: Session, prescription: Prescription) -> bool:
     )  # fmt: skip
 
 
-def _checked(services: Services, items: list[dict[str, Any]], basis: dict[str, Any] | None) -> dict[str, Any]:
+def _checked(
+    services: Services, items: list[dict[str, Any]], basis: dict[str, Any] | None, subject: Subject
+) -> dict[str, Any]:
     faults = rules.faults_of_items(items, medicines())
-    faults.update(rules.faults_of_basis(basis, services.clock().date()))
+    faults.update(rules.faults_of_basis(basis, services.today_at(subject.branch_id)))
     if faults:
         raise Invalid(fields=faults)
     return {"items": [_item(item) for item in items], "basis": _basis(basis)}

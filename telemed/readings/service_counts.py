@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 from telemed.access import audit
 from telemed.access.relations import SYSTEM, Subject
+from telemed.branches.morning import day_of
+from telemed.branches.service_zones import zone_in
 from telemed.crypto.envelope import Unsealable
 from telemed.readings import rules
 from telemed.readings.models import CountedUpTo, PressureCount, Reading
@@ -44,8 +46,10 @@ def count_pressures(services: Services, tx: Session) -> None:
         return
     audit.record(tx, services.clock(), SYSTEM, "reading.count", Subject(), allowed=True, reason="job")
     found: dict[tuple[UUID, date], list[int]] = defaultdict(lambda: [0, 0, 0])
+    zones: dict[UUID, str] = {}
     for row in rows:
-        _count(found[row.branch_id, row.stored_at.date()], _systolic(services, tx, row))
+        zones.setdefault(row.branch_id, zone_in(tx, row.branch_id))
+        _count(found[row.branch_id, day_of(zones[row.branch_id], row.stored_at)], _systolic(services, tx, row))
     for (branch_id, day), numbers in found.items():
         _add(tx, branch_id, day, numbers)
     if mark is None:

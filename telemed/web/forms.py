@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, time
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -151,12 +151,6 @@ class NumberField(_TypedField):
 
     def read(self, text: str) -> int:
         return read_whole(text)
-
-
-def not_in_future(_form: Form, field: Field) -> None:
-    """Refuse a day that has not come. A validator."""
-    if isinstance(field.data, date) and field.data > datetime.now().astimezone().date():
-        raise ValidationError("date_in_future")
 
 
 def stop(code: str) -> StopValidation:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Flask, current_app, g, request, url_for
 
 from telemed import i18n
 from telemed.web.guard import services, who
 
-DEFAULT_ZONE = "Europe/Moscow"
 TYPE_SIZES, THEMES = ("normal", "large", "huge"), ("auto", "light", "dark")
 # The menu of each role: page endpoint and its English words.
 MENU: dict[str, tuple[tuple[str, str], ...]] = {
@@ -62,13 +62,40 @@ def say_code(code: str, **values: object) -> str:
 
 
 def zone() -> str:
-    """Return the zone in which this reader's times are shown."""
-    return g.get("zone", DEFAULT_ZONE)  # type: ignore[no-any-return]
+    """Return the zone of this page's times: the branch's that the page is about, else the reader's own. There is no
+    default: a page for nobody must say whose time it shows. Raises LookupError.
+    """
+    if "zone" not in g:
+        if who().role is None:
+            raise LookupError("a page that shows a time needs a zone")
+        g.zone = own_zone()
+    return g.zone  # type: ignore[no-any-return]
+
+
+def own_zone() -> str:
+    """Return the zone of the place where the reader works or lives."""
+    if "own_zone" not in g:
+        g.own_zone = services().zone_of(who())
+    return g.own_zone  # type: ignore[no-any-return]
 
 
 def use_zone(name: str) -> None:
     """Show this request's times in the zone of a branch."""
     g.zone = name
+
+
+def zone_name(name: str) -> str:
+    """Return a zone as people can check it against another clock: `UTC+12`."""
+    offset = services().clock().astimezone(ZoneInfo(name)).utcoffset() or timedelta()
+    minutes = round(offset.total_seconds() / 60)
+    rest = f":{abs(minutes) % 60:02}" if minutes % 60 else ""
+    return f"UTC{'+' if minutes > 0 else '-'}{abs(minutes) // 60}{rest}" if minutes else "UTC"
+
+
+def _zones_shown() -> str:
+    """Return the zones of this page's times for who works for more than one place; nothing at a branch's own counter."""
+    names = {zone_name(name) for name in g.get("zones_shown", ())}
+    return "" if who().branch_id or who().patient_id else ", ".join(sorted(names))
 
 
 def _words() -> dict[str, Any]:
@@ -85,7 +112,8 @@ def _words() -> dict[str, Any]:
         "request_id": g.get("request_id"),
         "local_time": _local_time,
         "local_date": _local_date,
-        "zone": zone(),
+        "own_time": _own_time,
+        "zones_shown": _zones_shown,
         "view": view_of(request.cookies.get("view", "")),
         "nav_links": _menu(),
     }
@@ -108,7 +136,16 @@ def _menu() -> list[dict[str, str]]:
 
 
 def _local_time(moment: datetime | None, form: str = "short", zone_name: str | None = None) -> str:
-    return i18n.local_time(lang(), moment, zone_name or zone(), form) if moment else ""
+    if moment is None:
+        return ""
+    shown_in = zone_name or zone()
+    g.setdefault("zones_shown", set()).add(shown_in)
+    return i18n.local_time(lang(), moment, shown_in, form)
+
+
+def _own_time(moment: datetime | None) -> str:
+    """Return a moment by the reader's own clock, with its zone: for a list of many places inside any page."""
+    return f"{i18n.local_time(lang(), moment, own_zone())} ({zone_name(own_zone())})" if moment else ""
 
 
 def _local_date(day: date | datetime | str | None) -> str:
