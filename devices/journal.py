@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_MS = 3000  # a gateway that is just stopping may still hold the file
 CHECKPOINT_PAGES = 1000
 CLOCK_NOISE_S = 5  # two looks at a clock that nobody set may differ by so much
@@ -26,7 +26,14 @@ DUPLICATE = "duplicate"  # the same measurement was received before
 UNDECODABLE = "undecodable"  # kept as it came, for a person to look at
 UNUSED = "unused"  # a context whose measurement never came
 
-SCHEMA = """
+# Each time a pressure came whose stamp tells nothing. `name`: of its bytes alone; `is_new`: it went into the sequence.
+SIGHTINGS = """
+create table if not exists sighting (
+    name text not null, no integer not null, connection_id text not null, received_at text not null, visit_id text,
+    ordinal integer not null, reading_key text not null, is_new integer not null, primary key (name, no)
+) without rowid;
+"""
+SCHEMA = f"""{SIGHTINGS}
 create table setting (name text primary key, value text not null) without rowid;
 create table connection (
     connection_id text primary key, enrolment_id text not null, opened_at text not null, ended_at text,
@@ -62,6 +69,7 @@ create table meter (
 STEPS = {
     1: "alter table connection add column no integer",
     2: "alter table connection add column is_whole integer not null default 0",
+    3: SIGHTINGS,
 }
 
 
@@ -107,6 +115,18 @@ class Connection:
     model: str | None = None
     serial: str | None = None
     firmware: str | None = None
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One time that certain bytes came: over which connection, in which visit, and under which name."""
+
+    connection_id: str
+    received_at: str
+    visit_id: str | None
+    ordinal: int
+    reading_key: str
+    is_new: bool
 
 
 class Journal:
@@ -272,6 +292,25 @@ class Journal:
             connection.enrolment_id, connection.connection_id, SEALED, since,
         )  # fmt: skip
         return [row[0] for row in found]
+
+    def sightings(self, name: str) -> list[Sighting]:
+        """Return each time that the bytes of this name came with a stamp that tells nothing, the oldest first."""
+        columns = ", ".join(Sighting.__annotations__)
+        found = self.rows(f"select {columns} from sighting where name = ? order by no", name)
+        return [Sighting(*row) for row in found]
+
+    def note_sighting(self, name: str, packet: Packet, seen: Sighting) -> None:
+        """Remember that these bytes came. A packet is noted once."""
+        with self.transaction() as db:
+            values = (name, packet.no, *vars(seen).values())
+            db.execute("insert or ignore into sighting values (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def brought(self, connection_id: str, characteristic: str, raw: bytes | None = None) -> int:
+        """Return how many packets of a kind a connection brought; with `raw` only those equal to it and not settled."""
+        query = "select count(*) from packet where connection_id = ? and characteristic = ?"
+        if raw is None:
+            return self.count(query, connection_id, characteristic)
+        return self.count(query + " and raw = ?", connection_id, characteristic, raw)
 
     def keep_packet(
         self, connection_id: str, ordinal: int, characteristic: str, raw: bytes, received_at: str, visit_id: str | None

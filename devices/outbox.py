@@ -46,6 +46,12 @@ class Outbox:
         """Say whether this measurement stands in the sequence already, or once did."""
         return self.journal.one("select 1 from seen where reading_key = ?", reading_key) is not None
 
+    def came_at(self, reading_key: str) -> str | None:
+        """Return when this measurement came first, as long as its item is held."""
+        query = "select received_at from seen join item using (seq) where seen.reading_key = ?"
+        found = self.journal.one(query, reading_key)
+        return str(found[0]) if found else None
+
     def came_over_another(self, reading_key: str, connection_id: str) -> bool:
         """Say whether this measurement stands in the sequence since another connection."""
         query = (

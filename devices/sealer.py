@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
 
 from devices import profiles, wire
 from devices.errors import DecodeError
-from devices.journal import DUPLICATE, NEW, SEALED, UNDECODABLE, UNUSED, Connection, Journal, JournalError, Packet
+from devices.journal import (
+    DUPLICATE,
+    NEW,
+    SEALED,
+    UNDECODABLE,
+    UNUSED,
+    Connection,
+    Journal,
+    JournalError,
+    Packet,
+    Sighting,
+)
 from devices.meters import BLOOD_PRESSURE, GLUCOSE
+from devices.naming import TRUSTED, UNTRUSTED, Naming, name_by_bytes, stamp_trust
 from devices.outbox import Outbox
 from devices.plausibility import MEALS_UP_TO, NOT_A_RESULT, Verdict, judge
-from devices.profiles.quirks import quirk_of
 from devices.records import (
     CONTEXT,
     MEASUREMENT_KINDS,
@@ -28,7 +39,6 @@ from devices.session import Expected, Session
 log = logging.getLogger(__name__)
 
 UNKNOWN_STRIP = {"meal": MEALS_UP_TO + 1}  # what a lost context may have said
-SENT_AGAIN_WITHIN = timedelta(minutes=10)  # a meter whose link broke comes back at once, or at its next measurement
 CLOCKS_KEPT = timedelta(days=7)  # an unfetched result of a week ago is placed by the clock it was stamped by
 
 
@@ -90,12 +100,19 @@ class Sealer:
         clocks = self._clocks_before(connection)
         if kind == BLOOD_PRESSURE:  # setting a glucose meter's clock moves the times of its records along
             connection = replace(connection, offset_s=stamping_offset(stamp, connection.offset_s, clocks, self.zone))
+        trust = stamp_trust(stamp, connection.offset_s, received_at, self.zone)
+        naming = Naming(self.journal, self.outbox, self.session)
+        if trust == UNTRUSTED and naming.came_before(packet, connection):
+            clocks = []  # what an older clock stamped so has come already; whether this is it again, its name decides
         placed = place_in_time(
             kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone, clocks
         )  # fmt: skip
         visit_id = visit.visit_id if visit and self.session.holds(visit, placed) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
         ordinal = expected.ordinal if visit_id else packet.no
+        key = naming.name_of(packet, connection, visit_id, kind, expected, ordinal, trust)
+        if key is None:
+            return NEW
         verdict = _verdict(kind, decoded, context, _name_of(connection))
         raw_context = context.raw if context else None
         record = build_record(
@@ -110,7 +127,6 @@ class Sealer:
             verdict.verdict,
             tuple(verdict.reasons),
         )
-        key = self._key_of(packet, connection, visit_id, kind, ordinal, stamp is not None)
         with self.journal.transaction():
             is_new = self.outbox.append_reading(
                 key, visit_id, packet.received_at, self.ingest_key(), wire.to_bytes(record)
@@ -118,6 +134,9 @@ class Sealer:
             self.journal.settle_packet(packet.no, SEALED if is_new else DUPLICATE)
             if context is not None:
                 self.journal.settle_packet(context.no, SEALED if is_new else DUPLICATE)
+            if trust != TRUSTED and kind == BLOOD_PRESSURE:
+                seen = Sighting(packet.connection_id, packet.received_at, visit_id, ordinal, key, is_new)
+                self.journal.note_sighting(name_by_bytes(packet, connection), packet, seen)
             if is_new and visit_id:
                 self.session.note_taken(visit_id, kind, ordinal)
         log.info("packet %d: %s, %s", packet.no, "sealed" if is_new else "known already", placed.quality)
@@ -127,34 +146,6 @@ class Sealer:
         since = wire.iso(wire.parse_iso(connection.opened_at) - CLOCKS_KEPT)
         found = self.journal.clocks_before(connection, since)
         return [Clock(offset, wire.parse_iso(seen), wire.parse_iso(until)) for offset, seen, until in found]
-
-    def _key_of(
-        self, packet: Packet, connection: Connection, visit_id: str | None, kind: str, ordinal: int, has_stamp: bool
-    ) -> str:
-        """Return the measurement's name; a packet without time stamp that comes again keeps the name it got."""
-        is_reversed = kind == GLUCOSE and quirk_of(_name_of(connection)).reversed_numbering
-        # A meter that calls its newest record 0 numbers all others anew each time: the number is no part of the name.
-        raw = packet.raw[:1] + packet.raw[3:] if is_reversed else packet.raw
-
-        def name(number: int) -> str:
-            return wire.reading_key(connection.enrolment_id, packet.characteristic, raw, visit_id, number, has_stamp)
-
-        if not has_stamp:
-            # The same bytes over another connection, with nothing asked for since, are the same reading sent again
-            # after a lost link. Within one connection they are two results of the meter's memory.
-            for key in map(name, self._numbers_since_asked(packet, connection, visit_id, kind)):
-                if self.outbox.came_over_another(key, connection.connection_id):
-                    return key
-        return name(ordinal)
-
-    def _numbers_since_asked(
-        self, packet: Packet, connection: Connection, visit_id: str | None, kind: str
-    ) -> Sequence[int]:
-        """Return the numbers under which a packet without time stamp may stand in the sequence already."""
-        if visit_id:
-            return self.session.given_since_asked(visit_id, kind)
-        since = wire.parse_iso(packet.received_at) - SENT_AGAIN_WITHIN
-        return self.journal.sealed_lately(connection, wire.iso(since))
 
 
 def _verdict(kind: str, decoded: Mapping[str, object], context: Packet | None, model: str) -> Verdict:

@@ -41,6 +41,7 @@ class Expected:
 
     ordinal: int
     asked_at: datetime | None
+    asked_ordinal: int = 0
 
 
 class Session:
@@ -144,7 +145,8 @@ class Session:
         )
         if found is None:
             return Expected(1, None)
-        return Expected(max(found[0], found[2] + 1), wire.parse_iso(found[1]) if found[1] else None)
+        asked_at = wire.parse_iso(found[1]) if found[1] else None
+        return Expected(max(found[0], found[2] + 1), asked_at, found[0])
 
     def given_since_asked(self, visit_id: str, kind: str) -> range:
         """Return the numbers given since the server last asked; none while the one asked for is still awaited."""
