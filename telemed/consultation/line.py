@@ -132,6 +132,9 @@ PICTURE_OFF_AFTER_S = 5
 PICTURE_OFF_LOSS_PCT = 20
 PICTURE_OFF_HEARD_LOSS_PCT = 30
 PICTURE_OFF_SOON_S = 1
+# Firefox ESR 140 has no estimate of what the line would carry. Only a full line then shows its rate: what arrives at the
+# far end. Where more than this is lost a browser sends less and less; what waits in a queue shows in the round trip.
+FULL_LOSS_PCT = 10
 PICTURE_ON_KBIT_S = 220
 PICTURE_ON_AFTER_S = 20
 # With voice alone a browser's estimate stays near the voice's own rate and cannot climb to 220, so a quiet line gets
@@ -157,8 +160,8 @@ class VideoSwitch:
 
 @dataclass(frozen=True)
 class Sample:
-    """One second of a call: what the browser thinks it may send, the round trip, what the far end says it lost, and what
-    was lost of the far end's voice here. What is unknown is None.
+    """One second of a call: what the browser thinks it may send, the round trip, what the far end says it lost, what was
+    lost of the far end's voice here, and what the far end says arrived there. What is unknown is None.
     """
 
     at_s: float
@@ -166,6 +169,7 @@ class Sample:
     rtt_ms: float | None = None
     loss_pct: float | None = None
     heard_loss_pct: float | None = None
+    arrives_kbit_s: float | None = None
 
 
 def next_switch(switch: VideoSwitch, sample: Sample) -> VideoSwitch:
@@ -177,8 +181,7 @@ def next_switch(switch: VideoSwitch, sample: Sample) -> VideoSwitch:
 
 def _while_on(switch: VideoSwitch, sample: Sample) -> VideoSwitch:
     at_s, is_deaf = sample.at_s, (sample.heard_loss_pct or 0) > PICTURE_OFF_HEARD_LOSS_PCT
-    is_thin = sample.kbit_s is not None and sample.kbit_s < PICTURE_OFF_KBIT_S
-    is_bad = is_deaf or is_thin or (sample.rtt_ms or 0) > PICTURE_RTT_MS
+    is_bad = is_deaf or _is_thin(switch, sample) or (sample.rtt_ms or 0) > PICTURE_RTT_MS
     held = at_s - switch.changed_at_s >= TRIAL_HELD_S
     if not is_bad:
         return replace(switch, against_since_s=None, trial_after_s=TRIAL_AFTER_S if held else switch.trial_after_s)
@@ -200,6 +203,15 @@ def _while_off(switch: VideoSwitch, sample: Sample) -> VideoSwitch:
         longer_s = min(switch.trial_after_s * 2, TRIAL_AFTER_MOST_S)
         return VideoSwitch(True, at_s, None, longer_s, switch.least_rtt_ms)
     return replace(switch, against_since_s=since)
+
+
+def _is_thin(switch: VideoSwitch, sample: Sample) -> bool:
+    """Tell whether the line carries too little: by the browser's estimate, else by what arrives of a full line."""
+    if sample.kbit_s is not None:
+        return sample.kbit_s < PICTURE_OFF_KBIT_S
+    has_queue = sample.rtt_ms is not None and not _has_no_queue(switch, sample.rtt_ms)
+    is_full = has_queue or (sample.loss_pct or 0) > FULL_LOSS_PCT
+    return is_full and sample.arrives_kbit_s is not None and sample.arrives_kbit_s < PICTURE_OFF_KBIT_S
 
 
 def _has_no_queue(switch: VideoSwitch, rtt_ms: float | None) -> bool:

@@ -150,6 +150,8 @@ def test_a_doctor_with_firefox_sees_the_corner_and_compares_the_same_digits(
     is_heard(talk.clerk, "picture")
     digits = fox.until("document.querySelector('[data-code-digits]').innerText.trim()")
     expect(talk.clerk.locator("[data-code-digits]")).to_have_text(digits)
+    fox.until("JSON.parse(document.querySelector('[data-call]').dataset.stats).rttMs !== null")
+    fox.until("document.querySelector('[data-call]').callPeer.arrivesKbitS > 20")
 
     fox.click("[data-photo-ask]")
     talk.clerk.locator("[data-photo-take]").click()

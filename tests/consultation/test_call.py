@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import socketio
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from telemed.consultation.media_client import MediaClient
-from tests.consultation.call_relay import Relay, enter, frames_rise, is_truly_talking
+from tests.consultation.call_relay import Relay, enter, frames_rise, is_truly_talking, open_page
 from tests.consultation.peers import CallPeer
 from tests.consultation.test_media import SECRET, media_process
 from tests.firefox import firefox_or_skip
@@ -189,6 +189,32 @@ def test_a_page_of_firefox_checks_its_line_also_where_it_hides_its_addresses(
         assert (".local" in offered) is hides_addresses, "the premise"
 
         is_a_good_line(fox.evaluate(f"({CHECK})()"))
+
+
+# As of Firefox ESR 140: nothing of the path, and of a voice alone no report of the far end.
+TELLS_NO_PATH = """
+  const read = RTCPeerConnection.prototype.getStats;
+  RTCPeerConnection.prototype.getStats = async function () {
+    const told = [...(await read.call(this)).values()];
+    const kept = told.filter(({ type }) => !["transport", "remote-inbound-rtp"].includes(type));
+    return new Map(kept.map((one) => [one.id, one]));
+  };
+"""
+
+
+@pytest.mark.browser
+def test_both_sides_know_round_trip_and_what_arrives_where_a_browser_tells_neither(
+    browser: Browser, relay: Relay, other: Page
+) -> None:
+    for silent in open_page(browser, relay, TELLS_NO_PATH):
+        for side, polite in ((silent, True), (other, False)):
+            enter(side, "call-12", polite=polite)
+        is_truly_talking(silent)
+        silent.wait_for_function("stats.rttMs !== null && stats.rttMs < 1000", timeout=10000)
+
+        assert silent.evaluate("stats.availableKbitS") is None
+        # What one side says arrives there is what the other one counts with.
+        silent.wait_for_function("call.arrivesKbitS > 20", timeout=10000)
 
 
 @pytest.mark.browser

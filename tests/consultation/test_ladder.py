@@ -20,9 +20,9 @@ RUN = """async ({start, seconds}) => {
   const { begin, next } = await import('/static/js/lib/call-ladder.js');
   let ladder = begin(start), at_s = 0;
   const seen = [[0, ladder.step, ladder.reason]];
-  for (const [count, kbit_s, rtt_ms, loss_pct, heard_loss_pct = null] of seconds)
+  for (const [count, kbit_s, rtt_ms, loss_pct, heard_loss_pct = null, arrives_kbit_s = null] of seconds)
     for (let i = 0; i < count; i += 1) {
-      ladder = next(ladder, { at_s: at_s += 1, kbit_s, rtt_ms, loss_pct, heard_loss_pct });
+      ladder = next(ladder, { at_s: at_s += 1, kbit_s, rtt_ms, loss_pct, heard_loss_pct, arrives_kbit_s });
       if (ladder.step !== seen.at(-1)[1]) seen.push([at_s, ladder.step, ladder.reason]);
     }
   return { seen, spare: ladder.spare.on };
@@ -46,8 +46,8 @@ def page() -> Iterator[Page]:
 
 
 def ladder(page: Page, *seconds: tuple[Any, ...], start: str | None = None) -> dict[str, Any]:
-    """Return the steps of a line given as (seconds, kbit/s, round trip ms, loss %), with what is lost of the voice that
-    comes as a fifth where it matters, and whether the voice is spared.
+    """Return the steps of a line given as (seconds, kbit/s, round trip ms, loss %), where it matters with what is lost of
+    the voice that comes and with what arrives at the far end, and whether the voice is spared.
     """
     return page.evaluate(RUN, {"start": start, "seconds": [list(one) for one in seconds]})  # type: ignore[no-any-return]
 
@@ -128,6 +128,46 @@ def test_a_line_that_hardly_carries_the_voice_gets_no_trial_of_the_picture(page:
     assert pauses(thin, (10, 45, 1292, 50), quiet) == 1
 
 
+def without_estimate(seconds: int, rtt_ms: float, loss_pct: float, arrives_kbit_s: float | None) -> tuple[Any, ...]:
+    """A line seen by a browser that has no estimate of its rate, as Firefox ESR 140."""
+    return seconds, None, rtt_ms, loss_pct, 0, arrives_kbit_s
+
+
+def test_without_an_estimate_the_ladder_goes_down_on_a_full_line_and_up_again_on_a_quiet_one(page: Page) -> None:
+    good, thin, poor = (
+        without_estimate(5, 80, 0, 600),
+        without_estimate(20, 560, 4, 150),
+        without_estimate(20, 560, 12, 60),
+    )
+    seen = ladder(page, good, thin, poor, without_estimate(35, 90, 0, 40), without_estimate(40, 90, 0, 200))["seen"]
+
+    assert [[at, step] for at, step, _why in seen] == [
+        [0, "video"], [11, "thin_video"], [31, "voice_photos"], [61, "thin_video"], [91, "video"],
+    ]  # fmt: skip
+    assert [why for _at, _step, why in seen[1:]] == ["line_thin", "line_thin", "line_better", "line_better"]
+
+
+def test_without_an_estimate_a_picture_that_hardly_moves_stays(page: Page) -> None:
+    assert len(ladder(page, without_estimate(120, 80, 1, 60))["seen"]) == 1
+    assert len(ladder(page, without_estimate(120, 560, 4, None))["seen"]) == 1, "nobody says what arrives"
+
+
+def test_without_an_estimate_each_trial_of_the_large_picture_that_fails_doubles_the_wait(page: Page) -> None:
+    quiet, full = without_estimate(31, 80, 0, 200), without_estimate(6, 560, 4, 150)
+    seen = ladder(page, without_estimate(1, 80, 0, 600), full, quiet, full, quiet, quiet)["seen"]
+
+    assert [[at, step] for at, step, _why in seen] == [
+        [0, "video"], [7, "thin_video"], [38, "video"], [44, "thin_video"], [105, "video"],
+    ]  # fmt: skip
+
+
+def test_without_an_estimate_a_voice_that_was_spared_is_whole_again_on_a_quiet_line(page: Page) -> None:
+    fall = without_estimate(10, 700, 25, 50)
+
+    assert ladder(page, fall, fall)["spare"] is True, "the premise"
+    assert ladder(page, fall, fall, without_estimate(70, 320, 3, 20))["spare"] is False
+
+
 def test_a_persons_choice_holds_against_the_line_until_it_is_given_back(page: Page) -> None:
     steps = page.evaluate("""async () => {
       const { begin, force, next, outgoing } = await import('/static/js/lib/call-ladder.js');
@@ -162,6 +202,61 @@ def test_a_lost_voice_asks_for_pauses_unsent_only_when_it_is_spared(page: Page) 
 
     assert mended[0] == sdp
     assert "useinbandfec=1;usedtx=1\r\n" in mended[1]
+
+
+# ---- what a browser tells
+
+READ = """async ([before, after]) => {
+  const { meter } = await import('/static/js/lib/call-statistics.js');
+  const looks = [before, after].map((entries) => new Map(entries.map((entry) => [entry.id, {
+    ...entry, ...('ageMs' in entry ? { timestamp: Date.now() - entry.ageMs } : {}) }])));
+  const read = meter({ getStats: async () => looks.shift() });
+  await read();
+  return read();
+}"""
+
+
+def told(received: int, rtt_s: float | None = 0.3, age_ms: int = 500) -> list[dict[str, Any]]:
+    """What Firefox ESR 140 tells: the far end's report, and no word of the path."""
+    report = {"id": "r", "type": "remote-inbound-rtp", "fractionLost": 0.02, "ageMs": age_ms}
+    return [
+        {
+            "id": "a",
+            "type": "inbound-rtp",
+            "kind": "audio",
+            "bytesReceived": received,
+            "headerBytesReceived": received // 4,
+        },
+        report if rtt_s is None else {**report, "roundTripTime": rtt_s},
+    ]
+
+
+def test_where_the_path_is_not_told_the_far_ends_report_gives_the_round_trip(page: Page) -> None:
+    figures = page.evaluate(READ, [told(0), told(8000)])
+
+    assert (figures["rttMs"], figures["lossPct"]) == (300, 2)
+    assert figures["availableKbitS"] is None
+    assert figures["arrivedKbitS"] == 80, "with headers, as a line carries them"
+
+
+def test_a_report_from_before_a_cut_gives_no_round_trip(page: Page) -> None:
+    figures = page.evaluate(READ, [told(0), told(8000, age_ms=11_000)])
+
+    assert (figures["rttMs"], figures["lossPct"]) == (None, None)
+
+
+def test_a_report_without_a_round_trip_gives_none(page: Page) -> None:
+    assert page.evaluate(READ, [told(0), told(8000, rtt_s=None)])["rttMs"] is None
+
+
+def test_where_the_path_is_told_its_round_trip_counts(page: Page) -> None:
+    path = [
+        {"id": "t", "type": "transport", "selectedCandidatePairId": "p"},
+        {"id": "p", "type": "candidate-pair", "currentRoundTripTime": 0.05, "availableOutgoingBitrate": 500_000},
+    ]
+    figures = page.evaluate(READ, [told(0), [*told(8000), *path]])
+
+    assert (figures["rttMs"], figures["availableKbitS"]) == (50, 500)
 
 
 # ---- the spoken code

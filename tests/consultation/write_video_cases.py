@@ -13,7 +13,8 @@ from pathlib import Path
 from telemed.consultation.line import Sample, VideoSwitch, next_switch
 
 PATH = Path(__file__).parent / "video-cases.json"
-Figures = tuple[float | None, ...]  # kbit/s, round trip ms, loss % told by the far end, loss % of what is heard
+# kbit/s, round trip ms, loss % told by the far end, loss % of what is heard, kbit/s that the far end says arrives
+Figures = tuple[float | None, ...]
 CASES: dict[str, list[tuple[int, Figures]]] = {
     "a good line keeps the picture": [(60, (800, 80, 0))],
     "four bad seconds are forgiven": [(10, (800, 80, 0)), (4, (64, 80, 2)), (10, (800, 80, 0))],
@@ -27,6 +28,21 @@ CASES: dict[str, list[tuple[int, Figures]]] = {
     "a quiet line gets a trial": [(8, (64, 300, 20)), (40, (80, 100, 0))],
     "each failed trial waits longer": [(8, (64, 300, 20)), (140, (80, 100, 0))],
     "a far line is quiet by its own measure": [(5, (400, 620, 2)), (8, (64, 1300, 9)), (40, (80, 700, 2))],
+    "without an estimate a full line shows its rate": [(10, (None, 80, 0, 0, 600)), (12, (None, 560, 4, 0, 60))],
+    "so does one that loses too much": [(10, (None, 80, 0, 0, 600)), (12, (None, 80, 12, 0, 60))],
+    "a picture that stands still fills no line": [(10, (None, 80, 0, 0, 600)), (30, (None, 90, 1, 0, 60))],
+    "without an estimate it comes back by a trial": [(8, (None, 700, 20, 0, 60)), (60, (None, 100, 0, 0, 40))],
+    "and each failed trial waits longer": [
+        (8, (None, 700, 20, 0, 60)),
+        (33, (None, 100, 0, 0, 40)),
+        (8, (None, 700, 20, 0, 60)),
+        (70, (None, 100, 0, 0, 40)),
+    ],
+    "without an estimate and a full line that carries enough": [
+        (10, (None, 80, 0, 0, 600)),
+        (20, (None, 560, 4, 0, 300)),
+    ],
+    "without a word of what arrives": [(10, (None, 80, 0)), (20, (None, 560, 4))],
     "no figures, no change": [(20, (None, None, None))],
 }
 

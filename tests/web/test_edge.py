@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from telemed.bootstrap import ROOT, Application
+from telemed.web.compress import as_sent, without_comments
 from telemed.web.guard import action_of
 from tests import cast
 
@@ -141,4 +142,26 @@ def test_text_travels_packed_to_who_takes_it_and_reads_the_same(application: App
     assert "Accept-Encoding" in packed.headers["Vary"]
     assert len(packed.data) < len(plain.data) / 2
     if path != "/sign-in":  # its form token and request number differ
-        assert gzip.decompress(packed.data) == plain.data
+        is_script = path.endswith(".js")
+        assert gzip.decompress(packed.data) == (without_comments(plain.data) if is_script else plain.data)
+
+
+def test_our_scripts_travel_without_comments_and_each_line_of_code_stays_in_its_place() -> None:
+    files = [*(ROOT / "static" / "js").rglob("*.js"), ROOT / "static" / "sw.js"]
+    assert len(files) > 40
+    for file in files:
+        before, after = (text.decode().split("\n") for text in (file.read_bytes(), as_sent(file)))
+        assert len(before) == len(after), file
+        kept = ""
+        for source, sent in zip(before, after, strict=True):
+            if source != sent:
+                assert sent == "", f"{file}: {source}"
+                assert source.lstrip().startswith(("//", "/*", "*")), f"{file}: {source}"
+                assert kept.count("`") % 2 == 0, f"{file}: a text of several lines is no comment: {source}"
+            kept += sent
+
+
+def test_what_others_wrote_travels_as_it_is() -> None:
+    vendor = ROOT / "static" / "vendor" / "idb.js"
+
+    assert as_sent(vendor) == vendor.read_bytes()

@@ -3,33 +3,38 @@
 // comes through, too, also while the thin line's socket is away or the server restarts.
 
 const AGAIN_EVERY_S = 5, DIRECT_EVERY_S = 2, DIRECT_HOLDS_S = 10;
-const POOR_LOSS_PCT = 15, LOSS_HOLDS_S = 4;
+const POOR_LOSS_PCT = 15, FIGURES_HOLD_S = 4;
 export const nothing = () => ({ audio: false, video: false });
 
 /** `tell(document)` carries the news over the server, `tellDirectly(document)` over the connection; each returns whether it could. */
 export function openHandshake({ tell, tellDirectly }) {
-  let last = nothing(), hear = nothing(), heard = nothing(), told = "", ticks = 0, directUntil = 0, loss = { pct: null, until: 0 };
+  let last = nothing(), hear = nothing(), heard = nothing(), told = "", ticks = 0, directUntil = 0, far = { lossPct: null, kbitS: null, until: 0 };
 
   return {
     get hear() { return hear; },
     get heard() { return heard; },
     /** What the far end lost of our voice in its last second. Its browser's own reports come every five seconds at best. */
-    get lossPct() { return ticks < loss.until ? loss.pct : null; },
-    /** Once a second: what arrives here (a second without anything is no silence yet), and how much of the voice was lost. */
-    notice(arrives, lossPct = null) {
+    get lossPct() { return ticks < far.until ? far.lossPct : null; },
+    /** What of ours arrived at the far end in its last second. A browser may have no estimate of its own. */
+    get arrivesKbitS() { return ticks < far.until ? far.kbitS : null; },
+    /**
+     * Once a second: what arrives here (a second without anything is no silence yet), how much of the voice was lost, and
+     * how much came in all.
+     */
+    notice(arrives, lossPct = null, kbitS = null) {
       hear = { audio: arrives.audio || last.audio, video: arrives.video || last.video };
       last = arrives;
       const text = `${hear.audio}${hear.video}`, isNews = text !== told;
       ticks += 1;
-      if (isNews || lossPct > POOR_LOSS_PCT || ticks % DIRECT_EVERY_S === 0) tellDirectly({ ...hear, lossPct });
+      if (isNews || lossPct > POOR_LOSS_PCT || ticks % DIRECT_EVERY_S === 0) tellDirectly({ ...hear, lossPct, kbitS });
       if ((isNews || ticks % AGAIN_EVERY_S === 0) && tell(hear)) told = text;
     },
     /** The far end's word. What came directly is newer than what a socket kept back. */
-    take({ audio, video, lossPct = null }, { isDirect = false } = {}) {
+    take({ audio, video, lossPct = null, kbitS = null }, { isDirect = false } = {}) {
       if (!isDirect && ticks < directUntil) return;
       if (isDirect) {
         directUntil = ticks + DIRECT_HOLDS_S;
-        loss = { pct: lossPct, until: ticks + LOSS_HOLDS_S };
+        far = { lossPct, kbitS, until: ticks + FIGURES_HOLD_S };
       }
       heard = { audio: Boolean(audio), video: Boolean(video) };
     },

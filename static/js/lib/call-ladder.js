@@ -5,6 +5,9 @@
 export const STEPS = ["video", "thin_video", "voice_photos", "telephone"];
 const OFF_KBIT_S = 130, OFF_RTT_MS = 900, OFF_AFTER_S = 5, OFF_LOSS_PCT = 20, OFF_HEARD_LOSS_PCT = 30, OFF_SOON_S = 1;
 const ON_KBIT_S = 220, ON_AFTER_S = 20;
+// Firefox ESR 140 has no estimate of what the line would carry (kbit_s is null for the whole talk). Only a full line then
+// shows its rate: what arrives at the far end. Where nothing waits and little is lost the line may carry more: a trial.
+const FULL_LOSS_PCT = 10; // where more is lost a browser sends less and less
 const TRIAL_AFTER_S = 30, TRIAL_AFTER_MOST_S = 240, TRIAL_RTT_MS = 400, TRIAL_RTT_MORE_MS = 150, TRIAL_LOSS_PCT = 5, TRIAL_HELD_S = 60;
 // A thin picture may rise to 160 kbit/s; a browser's estimate stays within 1.5 times of what is sent, so 260 with voice
 // is as high as it can climb and the way back up must lie below that.
@@ -20,20 +23,20 @@ export function begin(lineClass = null) {
   const isPicture = !["voice_photos", "telephone"].includes(lineClass);
   const isThin = lineClass === "thin";
   return settled({
-    video: isPicture ? VIDEO_ON : { ...VIDEO_ON, on: false }, thin: { on: isThin, since_s: null },
+    video: isPicture ? VIDEO_ON : { ...VIDEO_ON, on: false }, thin: { on: isThin, since_s: null, changed_at_s: 0, over_s: TRIAL_AFTER_S },
     spare: { on: lineClass === "telephone", since_s: null, over_s: SPARE_OVER_S }, forced: null, step: "video", reason: "start",
   }, isPicture && !isThin ? "start" : "line_thin");
 }
 
-/** Return the ladder after one second's sample {at_s, kbit_s, rtt_ms, loss_pct, heard_loss_pct}; what is unknown is null. */
+/** Return the ladder after one second's sample {at_s, kbit_s, rtt_ms, loss_pct, heard_loss_pct, arrives_kbit_s}; what is unknown is null. */
 export function next(ladder, sample) {
   // A line that hardly carries the voice gets no trial of the picture: each costs seconds of the voice. The wait begins
   // when the voice needs no sparing any more.
   const seen = withLeastRtt(ladder.video, sample);
   const video = ladder.spare.on ? { ...seen, changed_at_s: sample.at_s, against_since_s: null } : nextVideo(seen, sample);
-  const thin = held(ladder.thin, sample.at_s, thinner(ladder.thin.on, sample.kbit_s), ladder.thin.on ? ON_AFTER_S : OFF_AFTER_S);
+  const thin = nextThin(ladder.thin, video, sample);
   const spare = nextSpare(ladder.spare, video, sample);
-  return settled({ ...ladder, video, thin, spare }, why(ladder, sample));
+  return settled({ ...ladder, video, thin, spare }, why(ladder, seen, sample));
 }
 
 /** Return the ladder at a step that a person chose (`by` is doctor or clerk); "automatic" gives it back to the line. */
@@ -54,13 +57,25 @@ function settled(ladder, reason) {
   return step === ladder.step ? { ...ladder, step } : { ...ladder, step, reason };
 }
 
-function why(ladder, { kbit_s, rtt_ms, heard_loss_pct }) {
-  if ((rtt_ms ?? 0) > OFF_RTT_MS) return "line_slow";
-  const isThin = (kbit_s !== null && kbit_s < THIN_KBIT_S) || (heard_loss_pct ?? 0) > OFF_HEARD_LOSS_PCT;
+function why(ladder, video, sample) {
+  if ((sample.rtt_ms ?? 0) > OFF_RTT_MS) return "line_slow";
+  const isThin = isUnder(THIN_KBIT_S, video, sample) || (sample.heard_loss_pct ?? 0) > OFF_HEARD_LOSS_PCT;
   return isThin && ladder.video.on ? "line_thin" : "line_better";
 }
 
-const thinner = (isThin, kbit_s) => kbit_s !== null && (isThin ? kbit_s > FULL_KBIT_S : kbit_s < THIN_KBIT_S);
+// With an estimate the small picture stays until it says that there is room; without one a quiet line gets a trial of the
+// large one, and each that fails doubles the wait. A picture that was off comes back small.
+function nextThin(thin, video, sample) {
+  const { at_s, kbit_s = null } = sample, isTrial = kbit_s === null;
+  if (isTrial && !video.on) return { ...thin, on: true, since_s: null, changed_at_s: at_s };
+  const isAgainst = !thin.on ? isUnder(THIN_KBIT_S, video, sample) : isTrial ? isQuiet(video, sample) : kbit_s > FULL_KBIT_S;
+  const changed = held(thin, at_s, isAgainst, !thin.on ? OFF_AFTER_S : isTrial ? thin.over_s : ON_AFTER_S);
+  if (changed.on === thin.on) return { ...thin, ...changed, over_s: hasHeld(thin, at_s) ? TRIAL_AFTER_S : thin.over_s };
+  const over_s = thin.on && isTrial ? Math.min(thin.over_s * 2, TRIAL_AFTER_MOST_S) : thin.over_s;
+  return { ...changed, changed_at_s: at_s, over_s };
+}
+
+const hasHeld = ({ on, changed_at_s }, at_s) => !on && at_s - changed_at_s >= TRIAL_HELD_S;
 const isOverfull = ({ rtt_ms, loss_pct }) => (loss_pct ?? 0) > SPARE_LOSS_PCT || (rtt_ms ?? 0) > SPARE_RTT_MS;
 
 function nextSpare(spare, video, sample) {
@@ -91,11 +106,20 @@ function withLeastRtt(video, { rtt_ms }) {
   return { ...video, least_rtt_ms: rtt_ms && rtt_ms < (video.least_rtt_ms ?? Infinity) ? rtt_ms : video.least_rtt_ms };
 }
 
+/** Tell whether the line carries less than `least_kbit_s`: by the browser's estimate, else by what arrives of a full line. */
+function isUnder(least_kbit_s, video, sample) {
+  if ((sample.kbit_s ?? null) !== null) return sample.kbit_s < least_kbit_s;
+  return (sample.arrives_kbit_s ?? null) !== null && sample.arrives_kbit_s < least_kbit_s && isFull(video, sample);
+}
+
+const isFull = (video, sample) => (sample.loss_pct ?? 0) > FULL_LOSS_PCT || (sample.rtt_ms !== null && !hasNoQueue(video, sample));
+const isQuiet = (video, sample) => hasNoQueue(video, sample) && sample.loss_pct !== null && sample.loss_pct < TRIAL_LOSS_PCT;
+
 const hasNoQueue = (video, { rtt_ms }) => rtt_ms !== null && rtt_ms < Math.max(TRIAL_RTT_MS, video.least_rtt_ms + TRIAL_RTT_MORE_MS);
 
-function whileOn(video, { at_s, kbit_s, rtt_ms, loss_pct, heard_loss_pct }) {
-  const isDeaf = (heard_loss_pct ?? 0) > OFF_HEARD_LOSS_PCT;
-  const isBad = isDeaf || (kbit_s !== null && kbit_s < OFF_KBIT_S) || (rtt_ms ?? 0) > OFF_RTT_MS;
+function whileOn(video, sample) {
+  const { at_s, rtt_ms, loss_pct, heard_loss_pct } = sample, isDeaf = (heard_loss_pct ?? 0) > OFF_HEARD_LOSS_PCT;
+  const isBad = isDeaf || isUnder(OFF_KBIT_S, video, sample) || (rtt_ms ?? 0) > OFF_RTT_MS;
   const isHeld = at_s - video.changed_at_s >= TRIAL_HELD_S;
   if (!isBad) return { ...video, against_since_s: null, trial_after_s: isHeld ? TRIAL_AFTER_S : video.trial_after_s };
   const since = video.against_since_s ?? at_s;
@@ -108,8 +132,7 @@ function whileOff(video, { at_s, kbit_s, rtt_ms, loss_pct }) {
   const isRich = kbit_s !== null && kbit_s > ON_KBIT_S && (rtt_ms ?? 0) <= OFF_RTT_MS;
   const since = isRich ? video.against_since_s ?? at_s : null;
   if (since !== null && at_s - since >= ON_AFTER_S) return { ...VIDEO_ON, changed_at_s: at_s, least_rtt_ms: video.least_rtt_ms };
-  const isQuiet = hasNoQueue(video, { rtt_ms }) && loss_pct !== null && loss_pct < TRIAL_LOSS_PCT;
-  if (!isQuiet || at_s - video.changed_at_s < video.trial_after_s) return { ...video, against_since_s: since };
+  if (!isQuiet(video, { rtt_ms, loss_pct }) || at_s - video.changed_at_s < video.trial_after_s) return { ...video, against_since_s: since };
   const longer_s = Math.min(video.trial_after_s * 2, TRIAL_AFTER_MOST_S);
   return { ...video, on: true, changed_at_s: at_s, against_since_s: null, trial_after_s: longer_s };
 }

@@ -1,13 +1,13 @@
 // One connection of a call: the peer connection with what belongs to it and ends with it.
 
 import { fingerprints, openCode } from "./call-code.js";
+import { openDirect } from "./call-direct.js";
 import { negotiate, RESTART } from "./call-negotiation.js";
 import { preferVp9 } from "./call-outgoing.js";
 import { keepConnected } from "./call-reconnection.js";
 import { meter } from "./call-statistics.js";
 
 const PICTURE_WAITS_MS = 3000, LOOK_EVERY_MS = 40; // no longer: the far end may have no microphone
-const UNKNOWN = 255;
 
 /**
  * Open a connection for the tracks of `stream`. `isFirst` says that this side offers first: it asks to receive what it
@@ -50,7 +50,7 @@ export function openLink({ polite, stream, iceServers, relayOnly, certificates, 
   return {
     connection, photos, negotiation, code, reconnection,
     tellHeard: direct.tell,
-    read: meter(connection),
+    read: meter(connection, direct),
     close() {
       isClosed = true;
       reconnection.stop();
@@ -66,21 +66,6 @@ async function untilHeard(connection, isOver) {
     if (connection.getReceivers().some((receiver) => receiver.getSynchronizationSources().length)) return;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
-}
-
-// What arrives, told over the connection itself. Old news is worthless: nothing is repeated, nothing waits for the rest.
-function openDirect(connection, onHeard) {
-  const channel = connection.createDataChannel("heard", { negotiated: true, id: 2, ordered: false, maxRetransmits: 0 });
-  channel.binaryType = "arraybuffer";
-  channel.onmessage = ({ data }) => {
-    const [audio, video, lossPct] = new Uint8Array(data);
-    onHeard({ audio: audio === 1, video: video === 1, lossPct: lossPct === UNKNOWN ? null : lossPct });
-  };
-  return {
-    tell({ audio, video, lossPct }) {
-      if (channel.readyState === "open") channel.send(Uint8Array.of(audio, video, lossPct === null ? UNKNOWN : Math.round(lossPct)));
-    },
-  };
 }
 
 // addTrack, not addTransceiver: only the former takes over the places that the far end's offer made.

@@ -1,10 +1,11 @@
 // A connection's figures, second by second. No judgement here.
 
-/** Return `read()`, which resolves with what changed since it was last called. */
-export function meter(connection) {
+/** Return `read()`, which resolves with what changed since it was last called. `direct.rttMs` is told where nothing else is. */
+export function meter(connection, direct = { rttMs: null }) {
   let before = null;
   return async () => {
     const now = summary(await connection.getStats());
+    now.rttMs ??= direct.rttMs;
     const figures = changes(before ?? now, now);
     before = now;
     return figures;
@@ -22,7 +23,7 @@ function changes(before, now) {
     heardLossPct: came && came + lost >= ENOUGH_PACKETS ? 100 * lost / (came + lost) : null, // nothing at all is a cut, not a loss
     audioSamples: samples, concealed: change("concealed"), concealedPct: samples ? 100 * change("concealed") / samples : 0,
     freezes: change("freezes"), frozenS: change("frozenS"), availableKbitS: now.availableKbitS,
-    inKbitS: change("bytesIn") * 8 / 1000, outKbitS: change("bytesOut") * 8 / 1000,
+    inKbitS: change("bytesIn") * 8 / 1000, outKbitS: change("bytesOut") * 8 / 1000, arrivedKbitS: change("bytesArrived") * 8 / 1000,
   };
 }
 
@@ -30,20 +31,24 @@ const REPORT_HOLDS_MS = 10_000; // an older report of the far end says nothing a
 
 const zero = () => ({
   framesDecoded: 0, audioSamples: 0, audioPackets: 0, audioLost: 0, concealed: 0, freezes: 0, frozenS: 0, bytesIn: 0, bytesOut: 0,
-  rttMs: null, lossPct: null, reportedAt: 0, availableKbitS: null,
+  bytesArrived: 0, rttMs: null, reportedRttMs: null, lossPct: null, reportedAt: 0, availableKbitS: null,
 });
 
 const TAKE = {
   "inbound-rtp": (sum, entry) => {
     sum.bytesIn += entry.bytesReceived ?? 0;
+    sum.bytesArrived += (entry.bytesReceived ?? 0) + (entry.headerBytesReceived ?? 0);
     if (entry.kind === "video") addPicture(sum, entry);
     else addVoice(sum, entry);
   },
   "outbound-rtp": (sum, entry) => { sum.bytesOut += entry.bytesSent ?? 0; },
   // The newest report counts, of voice or picture: they share the path, and the picture's come more often.
   "remote-inbound-rtp": (sum, entry) => {
-    if (entry.timestamp > sum.reportedAt) Object.assign(sum, { reportedAt: entry.timestamp, lossPct: 100 * (entry.fractionLost ?? 0) });
+    if (entry.timestamp <= sum.reportedAt) return;
+    const rttMs = entry.roundTripTime === undefined ? sum.reportedRttMs : entry.roundTripTime * 1000;
+    Object.assign(sum, { reportedAt: entry.timestamp, lossPct: 100 * (entry.fractionLost ?? 0), reportedRttMs: rttMs });
   },
+  // Firefox ESR 140 has no such entry: neither the path's round trip nor what the path would carry.
   transport: (sum, entry, stats) => {
     const pair = stats.get(entry.selectedCandidatePairId);
     if (pair?.currentRoundTripTime !== undefined) sum.rttMs = pair.currentRoundTripTime * 1000;
@@ -67,6 +72,7 @@ function addVoice(sum, entry) {
 function summary(stats) {
   const sum = zero();
   stats.forEach((entry) => TAKE[entry.type]?.(sum, entry, stats));
-  if (performance.timeOrigin + performance.now() - sum.reportedAt > REPORT_HOLDS_MS) sum.lossPct = null;
+  if (performance.timeOrigin + performance.now() - sum.reportedAt > REPORT_HOLDS_MS) sum.lossPct = sum.reportedRttMs = null;
+  sum.rttMs ??= sum.reportedRttMs;
   return sum;
 }

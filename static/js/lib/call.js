@@ -55,6 +55,8 @@ class Call {
 
   get connection() { return this.#link.connection; }
   get photos() { return this.#link.photos; }
+  /** What of ours arrives at the far end, in kbit/s; null while it has not said so. */
+  get arrivesKbitS() { return this.#handshake.arrivesKbitS; }
 
   async setVideo(isWanted) {
     this.#wanted = isWanted;
@@ -269,7 +271,7 @@ class Call {
     const hasMedia = figures.hear.audio || figures.hear.video;
     if (hasMedia) this.#mediaAt = now();
     this.#signals.setPatience(hasMedia);
-    this.#handshake.notice(figures.hear, figures.heardLossPct);
+    this.#handshake.notice(figures.hear, figures.heardLossPct, figures.arrivedKbitS);
     this.#options.onStats(figures);
     if (own.connection.connectionState === "connected") await this.#steer(figures);
     if (this.#isDead()) await this.#newRound();
@@ -286,7 +288,8 @@ class Call {
     const cuts = this.#cutsBefore + this.#link.reconnection.cuts;
     this.#quality.add(figures, { step: this.#ladder.step, cuts, setUpMs: this.#setUpMs });
     const { availableKbitS: kbit_s, rttMs: rtt_ms, heardLossPct: heard_loss_pct } = figures;
-    const sample = { at_s: now(), kbit_s, rtt_ms, loss_pct: this.#handshake.lossPct ?? figures.lossPct, heard_loss_pct };
+    const { lossPct, arrivesKbitS: arrives_kbit_s } = this.#handshake;
+    const sample = { at_s: now(), kbit_s, rtt_ms, loss_pct: lossPct ?? figures.lossPct, heard_loss_pct, arrives_kbit_s };
     await this.#climb(next(this.#ladder, sample));
   }
 
