@@ -95,13 +95,19 @@ class Session:
         return belongs(visit, placed, before, wire.parse_iso(set_at) if set_at else None)
 
     def open_visit(self, visit_id: str, now: datetime) -> None:
-        """Hold this visit open; one that was still open is closed first. A known visit changes nothing."""
-        if self.journal.one("select 1 from visit where visit_id = ?", visit_id):
+        """Hold this visit open; one that was still open is closed first. A visit that is open changes nothing; one that
+        was closed is open again, as its end was taken back at the counter.
+        """
+        known = self.visit(visit_id)
+        if known is not None and known.closed_at is None:
             return
         with self.journal.transaction() as db:
             if self.open_visit_id is not None:
                 self._close(self.open_visit_id, now)
-            db.execute("insert into visit (visit_id, opened_at) values (?, ?)", (visit_id, wire.iso(now)))
+            if known is not None:
+                db.execute("update visit set closed_at = null where visit_id = ?", (visit_id,))
+            else:
+                db.execute("insert into visit (visit_id, opened_at) values (?, ?)", (visit_id, wire.iso(now)))
             self.outbox.append_mark(wire.VISIT_OPENED, visit_id, wire.iso(now))
         self.open_visit_id, self._heard_at = visit_id, now
 

@@ -275,6 +275,8 @@ def _from_json(event_class: type, payload: dict[str, Any]) -> Any:
     read: dict[str, Callable[[Any], Any]] = {"UUID": UUID, "datetime": parse_iso}
     values = {}
     for f in fields(event_class):
+        if f.name not in payload:  # stored by the release before, which did not know the field: its default holds
+            continue
         kind = str(f.type).removesuffix(" | None")
         value = payload[f.name]
         values[f.name] = read.get(kind, lambda v: v)(value) if value is not None else None

@@ -69,6 +69,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *(f"hi_{kind}" for kind in KINDS),
     ),
     "arm_": checkup.ARMS,
+    "ending_": checkup.ENDINGS,
+    "whose_": readings.WHOSE,
+    "choose_": ("ending", "whose"),
     "cuff_": checkup.CUFFS,
     "now_": (*(set(desks.DEEDS) - {"pc_missing", "pc_trouble"}), "server_offline"),
     "do_": tuple(sorted(set(desks.DEEDS.values()) - {"give_passkey"})),
@@ -193,7 +196,7 @@ def reasons() -> Iterator[str]:
             yield from (text for part in given for text in texts(part))
     yield from (*plausibility.FAULTS, *plausibility.DOUBTS)
     yield from ("no_visit", "meter_not_enrolled", "visit_elsewhere", "visit_not_open", "time_unknown", "outside_window")
-    yield "visit_at_other_corner"
+    yield from ("visit_at_other_corner", "visit_of_another")
 
 
 NOT_REASONS = {"systolic_mmhg", "diastolic_mmhg", "pulse_rate"}  # the fields it reads

@@ -79,6 +79,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "meter.simulate": {"clerk": "own_branch"},  # a demo deployment only
     "visit.finish": {"clerk": "own_branch+open_visit"},
     "visit.close": {"clerk": "own_branch+open_visit"},
+    "visit.undo_ending": {"clerk": "own_branch"},  # within half a minute
     # 5 readings
     "reading.submit": {"gateway": "own_branch"},
     "reading.read": {"doctor": "care", "patient": "own"},
@@ -87,6 +88,11 @@ ACTIONS: dict[str, dict[str, str]] = {
     "quarantine.list": {"clerk": "own_branch"},
     "quarantine.claim": {"clerk": "own_branch"},  # says whose reading it was, without its values
     "quarantine.confirm": {"doctor": "care"},  # the second person
+    # a visit of the wrong person: its clerk says whose the readings are, another person confirms
+    "aside.list": {"clerk": "own_branch", "doctor": "own_region", "coordinator": "own_region"},
+    "aside.ask_cancel": {"clerk": "own_branch"},
+    "aside.erase": {"doctor": "own_region", "coordinator": "own_region"},
+    "aside.give_back": {"coordinator": "own_region"},
     # 6 consultation
     "queue.read": {"doctor": "own_region"},
     "consultation.take": {"doctor": "own_region"},

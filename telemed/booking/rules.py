@@ -3,6 +3,8 @@
     held -> booked -> arrived -> done         the usual way
     held | booked -> cancelled                given up; its cells are free again
     booked -> no_show                         the day is over and nobody came
+    arrived -> booked                         it was another person; this one is still awaited
+    done -> arrived                           the end of the visit was taken back at once
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ ATTEMPTS_MAX = 3
 STEPS: Mapping[str, frozenset[str]] = {
     "held": frozenset({"booked", "cancelled"}),
     "booked": frozenset({"arrived", "cancelled", "no_show"}),
-    "arrived": frozenset({"done"}),
-    "done": frozenset(),
+    "arrived": frozenset({"done", "booked"}),
+    "done": frozenset({"arrived"}),
     "cancelled": frozenset(),
     "no_show": frozenset({"arrived"}),
 }

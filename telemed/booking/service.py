@@ -73,7 +73,10 @@ __all__ = [
     "invitation_reasons",
     "invitations",
     "invite",
+    "is_planned",
     "mark_arrived",
+    "mark_awaited",
+    "mark_back",
     "mark_done",
     "miss",
     "move",
@@ -389,6 +392,31 @@ def mark_done(services: Services, tx: Session, booking_id: UUID) -> None:
     now = services.clock()
     rest = rules.cells(now, now + rules.NOTICE).start
     tx.execute(delete(Occupancy).where(Occupancy.booking_id == booking_id, Occupancy.cell >= rest))
+
+
+def is_planned(tx: Session, booking_id: UUID) -> bool:
+    """Tell whether a booking was made before the day's visit: a walk-in is booked when somebody sits down."""
+    return tx.get_one(Booking, booking_id).kind != "walk_in"
+
+
+def mark_awaited(services: Services, tx: Session, booking_id: UUID) -> None:
+    """Note that it was another person who came; inside the caller's transaction."""
+    _mark(tx, booking_id, "booked")
+
+
+def mark_back(services: Services, tx: Session, booking_id: UUID) -> None:
+    """Note that the visit goes on after all: its time is taken again as far as it is still free. Inside the caller's
+    transaction.
+    """
+    _mark(tx, booking_id, "arrived")
+    row = tx.get_one(Booking, booking_id)
+    wanted = rules.occupied(_resources(row), row.starts_at, row.ends_at)
+    cells = {cell for _resource, cell in wanted}
+    found = select(Occupancy.resource_id, Occupancy.cell).where(Occupancy.cell.in_(cells))
+    taken = {(resource, cell) for resource, cell in tx.execute(found)}
+    free = [{"resource_id": r, "cell": c, "booking_id": row.id} for r, c in wanted if (r, c) not in taken]
+    if free:
+        tx.execute(insert(Occupancy).values(free))
 
 
 def _mark(tx: Session, booking_id: UUID, status: str) -> None:

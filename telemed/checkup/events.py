@@ -52,7 +52,18 @@ class VisitReady:
 
 @dataclass(frozen=True)
 class VisitClosed:
-    """The patient left the corner."""
+    """The patient left the corner. `ending`: rules.ENDINGS."""
+
+    visit_id: UUID
+    patient_id: UUID
+    branch_id: UUID
+    at: datetime
+    ending: str = "seen"
+
+
+@dataclass(frozen=True)
+class VisitReopened:
+    """The end of a visit was taken back at once."""
 
     visit_id: UUID
     patient_id: UUID

@@ -14,6 +14,7 @@ from telemed.db import Base
 
 class Visit(Base):
     """A patient at the corner. `kind`: branch, doorstep, home, outreach. `state`: open, ready (for the doctor), closed.
+    `ending`: rules.ENDINGS once closed; None on visits of an older release.
     Sealed `answers`: {symptoms: [code], question: str, medicines: str, allergies: str, fasting: bool|None,
     arm: left|right, cuff: small|medium|large, known_hypertension: bool|None}.
     `gateway_id` and `kit_id` bind the visit: what another gateway or another kit's meter gives is never this patient's.
@@ -40,6 +41,7 @@ class Visit(Base):
     answered_at: Mapped[datetime | None]
     ready_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+    ending: Mapped[str | None]
 
     @property
     def subject_id(self) -> UUID:

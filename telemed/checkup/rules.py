@@ -1,6 +1,7 @@
 """Symptom words, the steps of a series, the life of a visit. Pure.
 
     open -> ready -> closed          a visit may also be closed without a doctor
+    closed -> open | ready           taken back within half a minute
 """
 
 from __future__ import annotations
@@ -30,9 +31,13 @@ IDENTIFIED_BY = ("document", "card", "known_to_clerk")
 STEPS: Mapping[str, frozenset[str]] = {
     "open": frozenset({"ready", "closed"}),
     "ready": frozenset({"closed"}),
-    "closed": frozenset(),
+    "closed": frozenset({"open", "ready"}),
 }
 LIVING = ("open", "ready")
+# How a visit ends: the doctor is done; the patient went before that, or by ambulance; it was opened for the wrong person.
+ENDINGS = ("seen", "left", "ambulance", "wrong_person")
+WRONG_PERSON = "wrong_person"
+UNDO_WITHIN = timedelta(seconds=30)
 TEXTS = ("question", "medicines", "allergies")
 TEXT_MAX = 500
 STANDARD_RULE = "standard-1"
@@ -93,6 +98,11 @@ def is_red_flag(symptoms: Sequence[str]) -> bool:
 def may_go(state: str, to: str) -> bool:
     """Tell whether a visit may step from one state to another."""
     return to in STEPS[state]
+
+
+def may_undo(closed_at: datetime | None, now: datetime) -> bool:
+    """Tell whether the end of a visit can still be taken back by who pressed it."""
+    return closed_at is not None and now - closed_at <= UNDO_WITHIN
 
 
 def planned(protocol: Mapping[str, Any], opened_at: datetime) -> list[tuple[str, int, datetime]]:

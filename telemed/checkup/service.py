@@ -204,7 +204,11 @@ def complete_answers(services: Services, who: Principal, visit_id: UUID, more: d
 
 
 def read_answers(services: Services, tx: Session, visit: Visit) -> dict[str, Any]:
-    """Return the answers, inside the caller's audited transaction; {} before the questions."""
+    """Return the answers, inside the caller's audited transaction; {} before the questions, and when it turned out that
+    another person gave them.
+    """
+    if visit.ending == rules.WRONG_PERSON:
+        return {}
     return services.vault.open(tx, visit, "answers")
 
 
@@ -317,13 +321,24 @@ def finish(services: Services, who: Principal, visit_id: UUID) -> None:
 def close_visit(services: Services, who: Principal, visit_id: UUID) -> None:
     """End the visit: the corner is free, and the gateway gives no further reading to this patient."""
     with services.act(who, "visit.close", subject_of(services, visit_id)) as tx:
-        visit = _living(tx, visit_id)
-        visit.state, visit.closed_at = "closed", services.clock()
-        if visit.booking_id is not None:
-            booking.mark_done(services, tx, visit.booking_id)
-        body = {"visit_id": str(visit.id)}
-        branches.order_gateway(services, tx, visit.branch_id, "close_visit", body, visit.gateway_id)
-        services.publish(tx, VisitClosed(visit.id, visit.patient_id, visit.branch_id, visit.closed_at))
+        close(services, tx, visit_id, "seen")
+
+
+def close(services: Services, tx: Session, visit_id: UUID, ending: str) -> Visit:
+    """End the visit inside the caller's transaction; return it. Who was booked and is not the person at the corner is
+    still awaited: the booking is free for another visit. Raises Conflict("visit_closed").
+    """
+    visit = _living(tx, visit_id)
+    visit.state, visit.closed_at, visit.ending = "closed", services.clock(), ending
+    if visit.booking_id is not None and ending == rules.WRONG_PERSON and booking.is_planned(tx, visit.booking_id):
+        booking.mark_awaited(services, tx, visit.booking_id)
+        visit.booking_id = None
+    elif visit.booking_id is not None:
+        booking.mark_done(services, tx, visit.booking_id)
+    body = {"visit_id": str(visit.id)}
+    branches.order_gateway(services, tx, visit.branch_id, "close_visit", body, visit.gateway_id)
+    services.publish(tx, VisitClosed(visit.id, visit.patient_id, visit.branch_id, visit.closed_at, ending))
+    return visit
 
 
 def _living(tx: Session, visit_id: UUID) -> Visit:

@@ -20,6 +20,17 @@ class CaseQueued:
 
 
 @dataclass(frozen=True)
+class CaseAbandoned:
+    """A case waits no longer: its visit was opened for the wrong person."""
+
+    consultation_id: UUID
+    visit_id: UUID
+    branch_id: UUID
+    region_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class CaseRaised:
     """A waiting or running case became more urgent."""
 

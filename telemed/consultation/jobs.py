@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from telemed.checkup.events import VisitClosed, VisitReady
-from telemed.consultation import service, service_call, service_stored
+from telemed.consultation import service, service_call, service_endings
 from telemed.consultation.events import ConsultationEnded
 from telemed.db import Tx
-from telemed.readings.events import StripUnclear, TriageChanged
+from telemed.readings.events import StripUnclear, TriageChanged, VisitGivenBack
 from telemed.services import Services
 
 
@@ -18,6 +18,7 @@ def queue_case(services: Services, tx: Tx, event: VisitReady) -> None:
 def raise_case(services: Services, tx: Tx, event: TriageChanged) -> None:
     """Let a case follow its urgency."""
     service.raise_case(services, tx, event.visit_id, event.level)
+    service_endings.call_back(services, tx, event.visit_id)  # a result that came late, after the patient went home
 
 
 def call_for_strip(services: Services, tx: Tx, event: StripUnclear) -> None:
@@ -27,7 +28,12 @@ def call_for_strip(services: Services, tx: Tx, event: StripUnclear) -> None:
 
 def store_case(services: Services, tx: Tx, event: VisitClosed) -> None:
     """Keep the case of a patient who went home unseen."""
-    service_stored.store_case(services, tx, event.visit_id)
+    service_endings.call_back(services, tx, event.visit_id)
+
+
+def call_back(services: Services, tx: Tx, event: VisitGivenBack) -> None:
+    """Call back a patient whose readings were taken for another person's."""
+    service_endings.call_back(services, tx, event.visit_id)
 
 
 def close_media(services: Services, _tx: Tx, event: ConsultationEnded) -> None:

@@ -1,7 +1,8 @@
 """The life of a case as a table, the order of the queue, and what a note may hold.
 
     waiting -> taken -> in_call -> ended          the doctor's way
-    waiting -> abandoned                          the patient left before a doctor came
+    waiting -> abandoned                          the visit was opened for the wrong person
+    abandoned -> waiting                          that was taken back at once
     taken | in_call -> waiting                    the doctor gives the case back, or hands it to another doctor
 
 A case that still waits when its patient goes home is *stored*: nobody sits at the corner, a doctor answers in writing.
@@ -18,7 +19,7 @@ STEPS: Mapping[str, frozenset[str]] = {
     "taken": frozenset({"in_call", "ended", "waiting"}),
     "in_call": frozenset({"ended", "waiting"}),
     "ended": frozenset(),
-    "abandoned": frozenset(),
+    "abandoned": frozenset({"waiting"}),
 }
 WITH_DOCTOR = ("taken", "in_call")
 OUTCOMES = ("treated", "advised", "referred", "emergency", "not_reached")
@@ -75,6 +76,13 @@ def needs_the_doctor_now(level: str) -> bool:
     """Tell whether a case must interrupt the queue, also before the clerk has finished."""
     return level == "RED"
 
+
+
+def asks_for_a_doctor(level: str, *, has_doubtful: bool) -> bool:
+    """Tell whether a patient who went home unseen is called back: above GREEN, or of no known urgency because a result
+    was doubtful or none.
+    """
+    return level in ("RED", "AMBER", "YELLOW") or (level == "UNKNOWN" and has_doubtful)
 
 
 def missing(answers: Mapping[str, Any], vitals: Collection[str], level: str) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ class Answered:
     answered_at: datetime
 
 
-def store_case(services: Services, tx: Session, visit_id: UUID) -> None:
-    """Keep a case that nobody took before its visit closed, for a written answer. Called by a job."""
+def store(services: Services, tx: Session, visit_id: UUID) -> None:
+    """Keep a case that nobody took before its visit closed, for a call back or a written answer."""
     case = consultation_of_visit(tx, visit_id)
     if case is None or case.state != "waiting" or case.stored_at is not None:
         return

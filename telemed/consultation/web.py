@@ -8,7 +8,15 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from telemed.branches import service_lines, service_morning
-from telemed.consultation import rules, service, service_call, service_gate, service_quality, service_stored
+from telemed.consultation import (
+    rules,
+    service,
+    service_call,
+    service_endings,
+    service_gate,
+    service_quality,
+    service_stored,
+)
 from telemed.errors import Conflict, Invalid
 from telemed.web import words
 from telemed.web.guard import guard, services, who
@@ -92,6 +100,34 @@ def told(case_id: UUID) -> ResponseReturnValue:
     """Note that the patient knows of the written answer."""
     service_stored.note_told(services(), who(), case_id)
     return redirect(url_for("counter.desk"))
+
+
+@pages.post("/visits/<uuid:visit_id>/end")
+@guard("visit.close")
+def end_visit(visit_id: UUID) -> ResponseReturnValue:
+    """End a visit before its time: the patient left, went by ambulance, or was another person."""
+    form = request.form
+    try:
+        service_endings.end_visit(services(), who(), visit_id, form.get("ending", ""), form.get("whose", ""))
+    except Invalid as error:
+        flash(words.say_code(f"choose_{next(iter(error.fields))}"), "warn")
+        return redirect(url_for("counter.visit", visit_id=visit_id))
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        return redirect(url_for("counter.visit", visit_id=visit_id))
+    return redirect(url_for("counter.desk"))
+
+
+@pages.post("/visits/<uuid:visit_id>/undo")
+@guard("visit.undo_ending")
+def undo_ending(visit_id: UUID) -> ResponseReturnValue:
+    """Take the end of a visit back within half a minute."""
+    try:
+        service_endings.undo_ending(services(), who(), visit_id)
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+        return redirect(url_for("counter.desk"))
+    return redirect(url_for("counter.visit", visit_id=visit_id))
 
 
 @pages.post("/visits/<uuid:visit_id>/by-phone")

@@ -11,6 +11,7 @@ from telemed.booking import service as booking
 from telemed.branches import morning, service_morning
 from telemed.branches import service as branches
 from telemed.checkup import service as checkup
+from telemed.checkup import service_endings
 from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
 from telemed.consultation import service_gate as gate
@@ -20,7 +21,9 @@ from telemed.desks import measuring
 from telemed.errors import Conflict, NotFound
 from telemed.ids import parse_id
 from telemed.patients import service as patients
+from telemed.readings import rules as readings_rules
 from telemed.readings import service as readings
+from telemed.readings import service_aside
 from telemed.web import words
 from telemed.web.guard import guard, services, who
 
@@ -36,13 +39,16 @@ def desk() -> ResponseReturnValue:
     visits = checkup.visits_at(services(), who(), branch.id)
     entries = booking.day_list(services(), who(), branch.id)
     names = {visit.id: patients.patient_card(services(), who(), visit.patient_id).full_name for visit in visits}
+    ended = service_endings.just_ended(services(), who())
+    names |= {visit.id: patients.patient_card(services(), who(), visit.patient_id).full_name for visit in ended}
     answers = [
         (answer, patients.patient_card(services(), who(), answer.patient_id))
         for answer in stored.answers_to_tell(services(), who())
     ]
     return render_template(
         "desks/counter/desk.html", branch=branch, visits=visits, names=names, entries=entries, answers=answers,
-        morning=service_morning.of_today(services(), who(), branch.id),
+        morning=service_morning.of_today(services(), who(), branch.id), ended=ended,
+        aside=len(service_aside.waiting(services(), who())),
     )  # fmt: skip
 
 
@@ -105,6 +111,7 @@ def visit(visit_id: UUID) -> ResponseReturnValue:
         case=consultation.case_state(services(), who(), visit_id) if open_now else None,
         missing=gate.missing_at_counter(services(), who(), visit_id) if open_now else (),
         despites=consultation_rules.DESPITE,
+        whose=readings_rules.WHOSE,
         slips=delivery.parcels_of_visit(services(), who(), visit_id),
         line_is_fresh=morning.is_line_fresh(branch.line_checked_at, services().clock()),
     )

@@ -73,3 +73,13 @@ class SeriesComplete:
     patient_id: UUID
     branch_id: UUID
     at: datetime
+
+
+@dataclass(frozen=True)
+class VisitGivenBack:
+    """The readings of a visit that was taken for another person's are in the patient's record again."""
+
+    visit_id: UUID
+    patient_id: UUID
+    branch_id: UUID
+    at: datetime

@@ -31,9 +31,9 @@ class Transmission(Base):
 
 
 class Reading(Base):
-    """A measurement in a patient's record. `source`: gateway, doorstep, typed, simulated. `status`: usable,
-    questionable, not_a_result. Sealed `clinical`: the RECORD that the gateway sealed (decoded values, raw packet,
-    meter, reasons).
+    """A measurement in a patient's record, unless it is set aside (`aside_at`). `source`: gateway, doorstep, typed,
+    simulated. `status`: usable, questionable, not_a_result. Sealed `clinical`: the RECORD that the gateway sealed (decoded
+    values, raw packet, meter, reasons); None once it is erased.
     """
 
     __tablename__ = "reading"
@@ -53,12 +53,39 @@ class Reading(Base):
     measured_at: Mapped[datetime]
     received_at: Mapped[datetime]
     stored_at: Mapped[datetime] = mapped_column(index=True)
+    aside_at: Mapped[datetime | None]
     clinical: Mapped[bytes | None] = sealed_section()
     clinical_rev: Mapped[int] = section_revision()
 
     @property
     def subject_id(self) -> UUID:
         return self.patient_id
+
+
+IN_RECORD = Reading.aside_at.is_(None)
+
+
+class VisitSetAside(Base):
+    """A visit that was opened for the wrong person: its readings are in nobody's record. `whose`: a code of
+    rules.WHOSE. `decision`: erased or given_back. `booking_id`: whose booking goes on waiting.
+    """
+
+    __tablename__ = "visit_set_aside"
+    # What must never happen: one person alone erases what was measured.
+    __table_args__ = (CheckConstraint("decided_by IS NULL OR decided_by <> said_by", name="two_people_set_aside"),)
+
+    visit_id: Mapped[UUID] = mapped_column(ForeignKey("visit.id"), primary_key=True)
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"))
+    branch_id: Mapped[UUID] = mapped_column(ForeignKey("branch.id"), index=True)
+    region_id: Mapped[UUID] = mapped_column(ForeignKey("region.id"), index=True)
+    whose: Mapped[str]
+    said_by: Mapped[UUID]
+    said_at: Mapped[datetime]
+    booking_id: Mapped[UUID | None]
+    cancel_asked_at: Mapped[datetime | None]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
+    decision: Mapped[str | None]
 
 
 class QuarantinedItem(Base):

@@ -228,6 +228,8 @@ def band_ratio(below: int, above: int) -> float | None:
 # --- the tray -----------------------------------------------------------------------------------------------------
 
 CLAIMABLE = frozenset({"no_visit", "visit_not_open", "time_unknown", "outside_window"})
+# Whose the readings of a visit are that was opened for the wrong person, as its clerk says.
+WHOSE = ("another_person", "a_trial", "not_known")
 CLAIM_REASONS = ("claim_opened_late", "claim_closed_early", "claim_clock_wrong")
 CLAIM_WINDOW = timedelta(minutes=30)  # around a visit: two people remember what happened there, not what was last week
 CLAIM_REACH = timedelta(hours=24)  # how far back an open visit is looked for

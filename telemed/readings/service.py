@@ -28,7 +28,7 @@ from telemed.ids import new_id
 from telemed.prepared import ask
 from telemed.readings import rules, rules_glucose
 from telemed.readings.events import ReadingStored, SeriesComplete, StripUnclear, TriageChanged
-from telemed.readings.models import Reading, Triage
+from telemed.readings.models import IN_RECORD, Reading, Triage
 from telemed.readings.truth import Truth, truth_of
 from telemed.services import Services
 
@@ -103,7 +103,10 @@ def readings_of_patient(services: Services, who: Principal, patient_id: UUID, li
     """Return a patient's newest results, oldest first, for the trend; audited."""
     with services.act(who, "reading.read", Subject(patient_id=patient_id)) as tx:
         rows = tx.scalars(
-            select(Reading).where(Reading.patient_id == patient_id).order_by(Reading.measured_at.desc()).limit(limit)
+            select(Reading)
+            .where(Reading.patient_id == patient_id, IN_RECORD)
+            .order_by(Reading.measured_at.desc())
+            .limit(limit)
         ).all()
         return [_view(services, tx, row) for row in reversed(rows)]
 
@@ -112,7 +115,8 @@ def status_of_visit(services: Services, who: Principal, visit_id: UUID) -> list[
     """Return which results of the visit are in the record; no value."""
     subject = _subject_of(services, visit_id)
     with services.look(who, "reading.read_status", subject) as tx:
-        rows = tx.scalars(select(Reading).where(Reading.visit_id == visit_id).order_by(Reading.stored_at, Reading.id))
+        of_visit = select(Reading).where(Reading.visit_id == visit_id, IN_RECORD)
+        rows = tx.scalars(of_visit.order_by(Reading.stored_at, Reading.id))
         seen: Counter[str] = Counter()
         views = []
         for row in rows:
@@ -138,14 +142,14 @@ def _subject_of(services: Services, visit_id: UUID) -> Subject:
 
 def _views(services: Services, tx: Session, visit_id: UUID) -> list[ReadingView]:
     rows = tx.scalars(
-        select(Reading).where(Reading.visit_id == visit_id).order_by(Reading.measured_at, Reading.stored_at)
+        select(Reading).where(Reading.visit_id == visit_id, IN_RECORD).order_by(Reading.measured_at, Reading.stored_at)
     )
     return [_view(services, tx, row, with_truth=True) for row in rows]
 
 
 _NEWEST_OF_ALL = (
     select(Reading)
-    .where(Reading.visit_id == bindparam("visit"))
+    .where(Reading.visit_id == bindparam("visit"), IN_RECORD)
     .order_by(Reading.measured_at.desc(), Reading.stored_at.desc())
     .limit(NEWEST)
 )
@@ -363,7 +367,7 @@ def _figures(services: Services, tx: Session, opened: Sequence[ReadingView] = ()
 
     def open_singles(ids: Sequence[UUID]) -> dict[UUID, series.Single]:
         if closed := [one for one in ids if one not in known]:
-            rows = tx.scalars(select(Reading).where(Reading.id.in_(closed)))
+            rows = tx.scalars(select(Reading).where(Reading.id.in_(closed), IN_RECORD))
             known.update((row.id, _view(services, tx, row)) for row in rows)
         return {one: single for one in ids if one in known and (single := _single(known[one])) is not None}
 
@@ -455,6 +459,12 @@ def _glucose_of(view: ReadingView) -> float | None:
     if beyond is not None:
         return beyond
     return view.glucose_mmol_l if view.status != "not_a_result" else None
+
+
+def has_doubtful(tx: Session, visit_id: UUID) -> bool:
+    """Tell whether something was measured in a visit whose value is doubtful or no result."""
+    doubtful = select(Reading.id).where(Reading.visit_id == visit_id, Reading.status != "usable", IN_RECORD)
+    return tx.scalar(doubtful.limit(1)) is not None
 
 
 def triage_visit_by_id(services: Services, tx: Session, visit_id: UUID) -> None:

@@ -19,7 +19,7 @@ from telemed.branches.morning import day_of
 from telemed.branches.service_zones import zone_in
 from telemed.crypto.envelope import Unsealable
 from telemed.readings import rules
-from telemed.readings.models import CountedUpTo, PressureCount, Reading
+from telemed.readings.models import IN_RECORD, CountedUpTo, PressureCount, Reading
 from telemed.services import Services
 
 SETTLE = timedelta(minutes=10)  # a transaction that began before may still commit with an older time
@@ -60,7 +60,7 @@ def count_pressures(services: Services, tx: Session) -> None:
 
 def _new_rows(tx: Session, begin: datetime, end: datetime) -> list[Reading]:
     """Return whole moments only: a batch shares one, and a limit in its middle would leave its rest uncounted."""
-    of_interest = (Reading.kind == "blood_pressure") & (Reading.status == "usable")
+    of_interest = (Reading.kind == "blood_pressure") & (Reading.status == "usable") & IN_RECORD
     since = select(Reading.stored_at).where(of_interest, Reading.stored_at > begin, Reading.stored_at <= end)
     last = tx.scalar(since.order_by(Reading.stored_at).offset(AT_ONCE).limit(1)) or end
     query = select(Reading).where(of_interest, Reading.stored_at > begin, Reading.stored_at <= last)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from telemed.branches.models import Meter
 from telemed.checkup.models import Visit
+from telemed.checkup.rules import WRONG_PERSON
 from telemed.clock import parse_iso
 from telemed.crypto import wire
 from telemed.crypto.envelope import Unsealable
@@ -135,7 +136,8 @@ def _mark(spans: dict[UUID, rules.VisitSpan], visit_id: UUID | None, kind: str, 
     if visit_id is None:
         return
     if kind == "visit_opened":
-        spans.setdefault(visit_id, rules.VisitSpan(seq, at))
+        span = spans.get(visit_id)  # opened a second time: its end was taken back
+        spans[visit_id] = rules.VisitSpan(span.opened_seq, span.opened_at) if span else rules.VisitSpan(seq, at)
     elif (span := spans.get(visit_id)) is not None and span.closed_seq is None:
         spans[visit_id] = rules.VisitSpan(span.opened_seq, span.opened_at, seq, at)
 
@@ -166,6 +168,8 @@ def _place(tx: Session, known: Known, item: Item, received_at: datetime, record:
     visit = known.visits.get(item.visit_id) if item.visit_id else None
     if visit is None:
         return Judgement("quarantined", "no_visit", received_at, source=record.source)
+    if visit.ending == WRONG_PERSON:
+        return Judgement("quarantined", "visit_of_another", received_at, source=record.source)
     reason = rules.quarantine_reason(
         item.seq,
         received_at,

@@ -14,7 +14,7 @@ from telemed.access.relations import Principal
 from telemed.branches import service as branches
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id, parse_id
-from telemed.readings import rules, service
+from telemed.readings import rules, service, service_aside
 from telemed.readings import service_quarantine as tray
 from telemed.rules_typed import Unreadable, read_decimal, read_whole, tidy
 from telemed.services import Services
@@ -168,6 +168,43 @@ def claims(visit_id: UUID) -> ResponseReturnValue:
     """Show the doctor which readings somebody says are of this visit."""
     found = tray.claims_of_visit(services(), who(), visit_id)
     return render_template("readings/claims.html", claims=found)
+
+
+@pages.get("/set-aside")
+@guard("aside.list")
+def aside() -> ResponseReturnValue:
+    """Show the visits of the wrong person that wait for a second person's word. No value and no name is on this page."""
+    return render_template("readings/aside.html", visits=service_aside.waiting(services(), who()))
+
+
+@pages.post("/set-aside/<uuid:visit_id>/erase")
+@guard("aside.erase")
+def erase_aside(visit_id: UUID) -> ResponseReturnValue:
+    """Confirm whose the readings are; they are erased."""
+    return _settle(service_aside.erase_aside, visit_id, "The readings and answers are erased.")
+
+
+@pages.post("/set-aside/<uuid:visit_id>/give-back")
+@guard("aside.give_back")
+def give_back_aside(visit_id: UUID) -> ResponseReturnValue:
+    """Put the readings back into the patient's record."""
+    return _settle(service_aside.give_back, visit_id, "The readings are in the patient's record again.")
+
+
+@pages.post("/set-aside/<uuid:visit_id>/ask-cancel")
+@guard("aside.ask_cancel")
+def ask_cancel_aside(visit_id: UUID) -> ResponseReturnValue:
+    """Ask the coordinator to take "wrong person" back."""
+    return _settle(service_aside.ask_to_cancel, visit_id, "The coordinator is asked. The corner stays free.")
+
+
+def _settle(settle: Callable[[Services, Principal, UUID], None], visit_id: UUID, done: str) -> ResponseReturnValue:
+    try:
+        settle(services(), who(), visit_id)
+        flash(done, "success")
+    except Conflict as error:
+        flash(words.say_code(error.code), "warn")
+    return redirect(url_for("readings.aside"))
 
 
 @pages.post("/quarantine/<uuid:item_id>/confirm")

@@ -21,7 +21,12 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
         ("booking.invitations", "Invitations"),
         ("branches.page", "Branch"),
     ),
-    "doctor": (("doctor.desk", "Queue"), ("booking.roster", "My roster"), ("doctor.devices", "Device check")),
+    "doctor": (
+        ("doctor.desk", "Queue"),
+        ("booking.roster", "My roster"),
+        ("doctor.devices", "Device check"),
+        ("readings.aside", "Wrong person"),
+    ),
     "dispatcher": (("rounds.desk", "Parcels"),),
     "coordinator": (
         ("coordinator.desk", "Pilot"),
@@ -29,6 +34,7 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
         ("morning.region", "Branches this morning"),
         ("consultation.quality", "Lines and calls"),
         ("feedback.complaints", "Complaints"),
+        ("readings.aside", "Wrong person"),
         ("branches.region", "Region"),
     ),
     "auditor": (("coordinator.audit", "Audit"), ("pilot.page", "Pilot")),
