@@ -16,6 +16,7 @@ from telemed.booking.models import Booking, Doctor
 from telemed.branches import service as branches
 from telemed.branches.models import Branch
 from telemed.checkup.models import Visit
+from telemed.checkup.rules import WRONG_PERSON
 from telemed.checkup.service_series import awaits_clear_strip
 from telemed.consultation import rules
 from telemed.consultation.events import (
@@ -88,7 +89,7 @@ def queue_case(services: Services, tx: Session, visit_id: UUID, level: str | Non
     """Put a visit's case into the queue once; return the case. Called by jobs, inside their transaction."""
     known = consultation_of_visit(tx, visit_id)
     visit = tx.get(Visit, visit_id)
-    if known is not None or visit is None:
+    if known is not None or visit is None or visit.ending == WRONG_PERSON:
         return known.id if known else None
     branch = branches.branch_of(tx, visit.branch_id)
     booking = tx.get(Booking, visit.booking_id) if visit.booking_id else None
