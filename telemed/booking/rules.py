@@ -53,14 +53,24 @@ def cells(starts_at: datetime, ends_at: datetime) -> range:
     return range(first, -(-int(ends_at.timestamp()) // CELL_S))
 
 
+def nearest_cell(moment: datetime) -> datetime:
+    """Return the border between two cells that is nearest to a moment: the moment itself when it stands on one."""
+    cell = timedelta(seconds=CELL_S)
+    before = moment - timedelta(seconds=moment.timestamp() % CELL_S)
+    return before + cell if moment - before > cell / 2 else before
+
+
 def occupied(resources: Iterable[UUID], starts_at: datetime, ends_at: datetime) -> list[tuple[UUID, int]]:
     """Return every (resource, cell) of a booking, sorted: two rivals then lock in the same order."""
     return sorted((resource, cell) for resource in resources for cell in cells(starts_at, ends_at))
 
 
 def slots(starts_at: datetime, ends_at: datetime, minutes: int) -> list[tuple[datetime, datetime]]:
-    """Return the whole slots of a shift."""
+    """Return the whole slots of a shift. One that was planned off the grid is used from its first whole cell: a slot
+    that touched a cell of its neighbour would take that one's time too.
+    """
     length, found = timedelta(minutes=minutes), []
+    starts_at += timedelta(seconds=-starts_at.timestamp() % CELL_S)
     while starts_at + length <= ends_at:
         found.append((starts_at, starts_at + length))
         starts_at += length

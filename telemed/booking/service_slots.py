@@ -17,6 +17,7 @@ from telemed.booking.models import Booking, Doctor, Occupancy, Shift
 from telemed.branches import morning, service_lines, service_morning
 from telemed.branches import service as branches
 from telemed.branches.models import Branch, Corner, Kit, Region
+from telemed.clock import iso
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.services import Services
@@ -38,6 +39,11 @@ class ShiftView:
     starts_at: datetime
     ends_at: datetime
     slot_minutes: int
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Tell whether the shift begins with a cell. Those of earlier years may not."""
+        return rules.nearest_cell(self.starts_at) == self.starts_at
 
 
 def roster(services: Services, who: Principal) -> list[ShiftView]:
@@ -70,11 +76,15 @@ def roster_zone(services: Services, who: Principal) -> str:
 def add_shift(
     services: Services, who: Principal, doctor_id: UUID, starts_at: datetime, ends_at: datetime, slot_minutes: int
 ) -> UUID:
-    """Put a doctor on duty. Raises Invalid, also for hours that overlap another shift of the same doctor."""
+    """Put a doctor on duty. Raises Invalid, also for hours that overlap another shift of the same doctor, and with the
+    nearest good time for a begin off the five-minute grid.
+    """
     if not starts_at < ends_at <= starts_at + timedelta(hours=16):
         raise Invalid(fields={"ends_at": "period_invalid"})
     if slot_minutes not in rules.SLOT_MINUTES:
         raise Invalid(fields={"slot_minutes": "required"})
+    if (nearest := rules.nearest_cell(starts_at)) != starts_at:
+        raise Invalid(fields={"starts_at": "off_the_grid"}, nearest=iso(nearest))
     if ends_at <= services.clock():
         raise Invalid(fields={"starts_at": "in_the_past"})
     with services.act(who, "roster.edit", Subject(region_id=who.region_id)) as tx:

@@ -207,7 +207,7 @@ def add_shift() -> ResponseReturnValue:
             services(), who(), UUID(form.doctor_id.data), starts_at, ends_at, int(form.slot_minutes.data)
         )  # fmt: skip
     except Invalid as error:
-        form.take(error)
+        form.take(error, **_nearest(error, zone))
         return _roster_page(form), 422
     flash("The shift is planned.", "success")
     return redirect(url_for("booking.roster"))
@@ -247,6 +247,12 @@ class ShiftForm(forms.PageForm):
             datetime.combine(self.day.data, begins, zone).astimezone(UTC),
             datetime.combine(last_day, ends, zone).astimezone(UTC),
         )
+
+
+def _nearest(error: Invalid, zone: ZoneInfo) -> dict[str, str]:
+    """Return the nearest good time of a refused begin, by the region's clock."""
+    nearest = error.facts.get("nearest")
+    return {"nearest": f"{parse_iso(str(nearest)).astimezone(zone):%H:%M}"} if nearest else {}
 
 
 def _shift_form() -> ShiftForm | None:

@@ -31,14 +31,18 @@ class PageForm(FlaskForm):
         def get_translations(self, _form: Any) -> _Codes:
             return _Codes()
 
-    def take(self, error: Invalid) -> None:
-        """Put the service's codes beside their fields; what belongs to no field heads the form."""
+    def take(self, error: Invalid, **facts: object) -> None:
+        """Put the service's codes beside their fields; what belongs to no field heads the form. `facts` fill in what the
+        sentences leave open.
+        """
+        self.facts = {**error.facts, **facts}
         for name, code in error.fields.items():
             field = self._fields.get(name)
             if field is None:
                 self.form_errors.append(code)
             else:
                 field.errors = [*field.errors, code]
+                field.facts = self.facts
         if not error.fields:
             self.form_errors.append(error.code)
 

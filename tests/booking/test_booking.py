@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from telemed.access.relations import Principal
 from telemed.booking import service
 from telemed.booking.models import Booking, Occupancy
+from telemed.clock import iso
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id
 from telemed.services import Services
@@ -468,3 +469,41 @@ def test_a_visit_that_ends_early_frees_the_doctor_for_the_next_patient(
         service.mark_done(services, tx, first)
 
     assert service.walk_in(services, cast.ANNA.who, cast.IVAN.id, cast.OZERKI)
+
+
+# --- the grid -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("minute", "second", "nearest"), [(3, 0, 5), (2, 0, 0), (7, 0, 5), (58, 0, 60), (0, 1, 0), (14, 59, 15), (33, 0, 35)]
+)
+def test_a_shift_off_the_grid_is_refused_with_the_nearest_good_time(services, minute, second, nearest):
+    """Bookings take five-minute cells: from a shift that begins at 09:03 one booking would remove three slots."""
+    hour = cast.NOON.replace(hour=5) + timedelta(days=2)
+    begins = hour + timedelta(minutes=minute, seconds=second)
+
+    with pytest.raises(Invalid) as refused:
+        service.add_shift(services, cast.GALINA.who, cast.VERA.id, begins, hour + timedelta(hours=4), 15)
+
+    assert refused.value.fields == {"starts_at": "off_the_grid"}
+    assert refused.value.facts["nearest"] == iso(hour + timedelta(minutes=nearest))
+
+
+@pytest.mark.parametrize("minute", [0, 5, 10, 15, 55])
+def test_a_shift_on_the_grid_is_taken(services, minute):
+    begins = cast.NOON.replace(hour=5) + timedelta(days=2, minutes=minute)
+
+    assert service.add_shift(services, cast.GALINA.who, cast.VERA.id, begins, begins + timedelta(hours=4), 15)
+
+
+def test_of_an_old_shift_off_the_grid_one_booking_removes_one_slot(services, hands):
+    tomorrow = cast.NOON + timedelta(days=1)
+    hands.shift(starts_at=tomorrow + timedelta(minutes=3), hours=2)
+    before = [slot for slot in service.free_slots(services, ANNA, cast.OZERKI) if slot.starts_at > tomorrow]
+    chosen = before[2]
+
+    service.book(services, ANNA, cast.MARIA.id, cast.OZERKI, cast.VERA.id, chosen.starts_at)
+
+    after = [slot for slot in service.free_slots(services, ANNA, cast.OZERKI) if slot.starts_at > tomorrow]
+    assert before[0].starts_at == tomorrow + timedelta(minutes=5)
+    assert [slot for slot in before if slot not in after] == [chosen]

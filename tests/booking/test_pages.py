@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from flask.testing import FlaskClient
 
 from telemed.booking import service
 from telemed.clock import iso
 from telemed.ids import new_id
 from tests import cast
+from tests.make import Hands
+
+SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
 
 SOON = cast.NOON + timedelta(minutes=30)
 
@@ -227,3 +232,25 @@ def test_a_wrong_shift_comes_back_with_its_words(sign_in, more, words):
 def test_nobody_else_plans(anna, sign_in):
     for client in (anna, sign_in(cast.VERA)):
         assert client.post("/roster", data={}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("ru", "Ближайшее время: 09:05"), ("be", "Бліжэйшы час: 09:05"), ("en", "The nearest time is 09:05")],
+)
+def test_the_roster_says_the_nearest_time_a_shift_may_begin(sign_in: SignIn, language: str, said: str) -> None:
+    galina = sign_in(cast.GALINA)
+    galina.set_cookie("lang", language)
+    shift = {"doctor_id": str(cast.VERA.id), "day": "27.11.2026", "starts_at": "09:03", "ends_at": "15:00"}
+
+    answer = galina.post("/roster", data={**shift, "slot_minutes": "15"})
+
+    assert answer.status_code == 422
+    assert answer.text.count(said) == 2, "above the form and beside the field"
+    assert 'value="09:03"' in answer.text
+
+
+def test_the_roster_points_to_old_shifts_that_begin_off_the_grid(sign_in: SignIn, hands: Hands) -> None:
+    hands.shift(starts_at=cast.NOON + timedelta(days=1, minutes=3), hours=2)
+
+    assert "Remove it and plan it anew" in sign_in(cast.GALINA).get("/roster").text
