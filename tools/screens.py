@@ -9,6 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from telemed.keeper import keep
 from telemed.settings import from_environment
 from telemed.up import Together, start_all
 from tests.browser.conftest import FLAGS, chromium_path
@@ -32,6 +33,7 @@ DESKS: dict[str, tuple[str, ...]] = {
 def main() -> int:
     """Start a demo in a folder of its own, walk through every desk, and say how many pictures there are."""
     TARGET.mkdir(parents=True, exist_ok=True)
+    keep()
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("TELEMED_")},

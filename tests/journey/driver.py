@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from telemed.keeper import keep
 from tests.journey.canaries import Canaries
 from tests.journey.processes import Processes
 from tests.journey.scene import Limits
@@ -63,8 +64,9 @@ def run(json_output: bool = False, data_dir: Path | None = None, without: str | 
     if folder.exists() and any(folder.iterdir()):
         print(f"{folder} is not empty; the story begins in an empty folder.", file=sys.stderr)
         return 2
-    # SIGTERM would end us at once and leave the story's processes behind.
+    # SIGTERM would end us at once, before the story's processes could stop in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    keep()
     say = _to_nobody if json_output else _to_terminal
     report = play(folder, without, say=say)
     if json_output:
