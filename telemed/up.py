@@ -161,14 +161,8 @@ def welcome(url: str, logs: Path) -> str:
     return f"""
 telemed is running:  {url}
 
-One click signs you in as any role of the demo. Try the whole story in two browser windows (one of them private):
-
-  1  clerk Anna (Анна)             find a patient > check-up now > questions > "simulated meter" > ready for the doctor
-  2  doctor Vera (Вера)            queue > take the case > values, video call, note > prescribe and sign
-  3  pharmacist Dina (Дина)        pack the order
-  4  dispatcher Egor (Егор)        give the parcel to postman Fedor
-  5  postman Fedor (Фёдор)         open the round, switch the network off, hand over with the code of the patient's slip
-  6  coordinator Galina (Галина)   the funnel, branch by branch
+One click signs you in as any role of the demo. The whole story, click by click, stands in README.md under
+"From clone to a delivered parcel in five minutes"; `make journey` plays it by itself.
 
 What the processes say stands in {logs}. Ctrl-C stops everything.
 """

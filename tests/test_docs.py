@@ -8,6 +8,7 @@ from pathlib import Path
 from app import parser
 from devices.__main__ import parser as devices_parser
 from telemed.schema.tables import METADATA
+from tests.test_words import SENTENCES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,3 +64,13 @@ def test_the_security_document_names_every_table_with_plain_columns_about_people
     only_ids = {"chat_message", "sign_in_session", "invitation"}
 
     assert {name for name in about_people - only_ids if f"`{name}`" not in text} == set()
+
+
+def test_the_tour_names_buttons_that_the_pages_have() -> None:
+    tour = section("From clone to a delivered parcel in five minutes")
+    named = [" ".join(name.split()) for name in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", tour)]
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "templates").rglob("*.html"))
+    words = {text for sentence in SENTENCES for text in sentence}
+
+    assert len(named) > 12
+    assert [name for name in named if name not in words and f">{name}<" not in pages] == []
