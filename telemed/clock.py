@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 Clock = Callable[[], datetime]
 
@@ -11,6 +11,11 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the present moment in UTC."""
     return datetime.now(UTC)
+
+
+def full_years(born: date, today: date) -> int:
+    """Return the age of who was born on a day; on 29 February one is a year older on 1 March of other years."""
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
 def iso(moment: datetime) -> str:

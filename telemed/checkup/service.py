@@ -172,13 +172,17 @@ def _held(tx: Session, branch_id: UUID) -> list[Visit]:
 
 
 def answer_questions(services: Services, who: Principal, visit_id: UUID, answers: dict[str, Any]) -> bool:
-    """Store the answers before the numbers; tell whether one of them alone is an emergency. Raises Invalid."""
+    """Store the answers before the numbers; tell whether one of them alone is an emergency. A text that was given before
+    and is empty now stays: who asks again has not heard that there is none. Raises Invalid.
+    """
     faults = rules.answer_faults(answers)
     if faults:
         raise Invalid(fields=faults)
     with services.act(who, "visit.answer", subject_of(services, visit_id)) as tx:
         visit = _living(tx, visit_id)
-        services.vault.seal(tx, visit, "answers", answers)
+        before = read_answers(services, tx, visit)
+        given = {name: before[name] for name in rules.TEXTS if before.get(name) and not answers.get(name)}
+        services.vault.seal(tx, visit, "answers", {**answers, **given})
         visit.answered_at = services.clock()
         choose_arms(tx, visit, answers.get("arm") or None)
         services.publish(tx, SymptomsAnswered(visit.id, visit.patient_id, visit.branch_id, visit.answered_at))

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from telemed.checkup import rules, service, service_simulated
 from telemed.errors import Conflict, Invalid
+from telemed.patients import service as patients
 from telemed.web import words
 from telemed.web.guard import guard, services, who
 
@@ -139,5 +140,6 @@ def _questions(visit_id: UUID, answers: dict[str, Any], faults: dict[str, str]) 
     typed = request.form if request.method == "POST" else {}
     return render_template(
         "checkup/questions.html", visit=visit, answers=answers, faults=faults, typed=typed, red_flags=rules.RED_FLAGS,
-        others=rules.OTHER_SYMPTOMS, last_arm=service.arm_of_patient(services(), who(), visit_id),
+        patient=patients.patient_card(services(), who(), visit.patient_id), others=rules.OTHER_SYMPTOMS,
+        last_arm=service.arm_of_patient(services(), who(), visit_id),
     )  # fmt: skip

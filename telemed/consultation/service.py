@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from telemed.consultation.relations import relations as relations  # bootstrap r
 from telemed.consultation.relations import subject_of
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
+from telemed.patients import rules as patient_rules
 from telemed.patients import service as patients
 from telemed.readings import service as readings
 from telemed.rules_text import length
@@ -41,8 +42,8 @@ from telemed.services import Services
 
 @dataclass(frozen=True)
 class CaseView:
-    """A case in the queue. `patient_name` is empty unless the case is this doctor's. `handed_to` names another doctor
-    to whom it was given; `is_kept` while it waits for that one alone.
+    """A case in the queue. `patient_name`, `birth_date` and `sex` are empty unless the case is this doctor's. `handed_to`
+    names another doctor to whom it was given; `is_kept` while it waits for that one alone.
     """
 
     id: UUID
@@ -59,6 +60,8 @@ class CaseView:
     is_mine: bool
     is_booked_with_me: bool
     patient_name: str
+    birth_date: date | None
+    sex: str
     line_class: str | None
     is_handed_to_me: bool
     handed_to: str
@@ -163,11 +166,13 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
     booked = case.booked_doctor_id == who.id and not handed_to
     waited = services.clock() - case.queued_at
     gap = tx.get(CaseGap, case.visit_id)
+    identity = patients.identity_of(services, tx, case.patient_id) if mine or booked or handed else {}
     return CaseView(
         id=case.id, visit_id=case.visit_id, patient_id=case.patient_id, branch_id=branch.id, place=branch.place,
         zone=branch.zone, phone=branch.phone, level=case.level, state=case.state, queued_at=case.queued_at,
         waiting_min=int(waited.total_seconds() // 60), is_mine=mine, is_booked_with_me=booked,
-        patient_name=patients.name_of(services, tx, case.patient_id) if mine or booked or handed else "",
+        patient_name=patient_rules.full_name(identity), sex=identity.get("sex", ""),
+        birth_date=date.fromisoformat(identity["birth_date"]) if identity.get("birth_date") else None,
         line_class=branch.line_class, is_handed_to_me=handed, handed_to=handed_to, is_kept=is_kept,
         stored_at=case.stored_at, answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,
         missing=tuple(gap.missing.split()) if gap else (), despite=gap.despite if gap else "",

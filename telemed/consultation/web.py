@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from telemed.branches import service_lines, service_morning
+from telemed.checkup import service_allergies
 from telemed.consultation import (
     rules,
     service,
@@ -18,6 +19,7 @@ from telemed.consultation import (
     service_stored,
 )
 from telemed.errors import Conflict, Invalid
+from telemed.patients import service as patients
 from telemed.web import words
 from telemed.web.guard import guard, services, who
 
@@ -59,9 +61,18 @@ def save_note(case_id: UUID) -> ResponseReturnValue:
         flash("The note is saved.", "success")
     except (Conflict, Invalid) as error:
         code = "note_too_long" if isinstance(error, Invalid) else error.code
-        page = render_template("consultation/note_refused.html", code=code, note=note, case_id=case_id)
-        return page, error.status  # the words come back: nothing typed is lost
+        return _note_refused(case_id, note, code), error.status  # the words come back: nothing typed is lost
     return redirect(url_for("doctor.case", case_id=case_id))
+
+
+def _note_refused(case_id: UUID, note: dict[str, str], code: str) -> str:
+    case = service.case_for_doctor(services(), who(), case_id)
+    words.use_zone(case.zone)
+    person = patients.patient_card(services(), who(), case.patient_id)
+    allergies = service_allergies.allergies_of(services(), who(), case.patient_id)
+    return render_template(
+        "consultation/note_refused.html", code=code, note=note, case_id=case_id, person=person, allergies=allergies
+    )
 
 
 @pages.post("/consultations/<uuid:case_id>/end")

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from telemed.booking import rules as booking_rules
 from telemed.booking import service as booking
 from telemed.checkup import service as checkup
+from telemed.checkup import service_allergies
 from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
 from telemed.consultation import service_handover as handover
@@ -92,6 +93,7 @@ def _case(case_id: UUID, **more: Any) -> str:
         claims=tray.claims_of_visit(services(), who(), view.visit_id),
         trend=readings.readings_of_patient(services(), who(), view.patient_id),
         answers=checkup.answers_of(services(), who(), view.visit_id),
+        allergies=service_allergies.allergies_of(services(), who(), view.patient_id),
         earlier=consultation.earlier_cases(services(), who(), view.patient_id, case_id),
         invited=booking.invitation_reasons(services(), who(), view.patient_id),
         invitation_reasons=booking_rules.REASONS,

@@ -67,6 +67,11 @@ class PatientCard:
     home_branch_id: UUID
     consents: tuple[str, ...] = field(default=())
 
+    @property
+    def birth_year(self) -> int:
+        """Return all that a clerk's page says of the birth date."""
+        return self.birth_date.year
+
 
 # --- register -----------------------------------------------------------------------------------------------------
 
@@ -287,6 +292,12 @@ def name_of(services: Services, tx: Session, patient_id: UUID) -> str:
     """Return the full name, inside the caller's audited transaction."""
     row = tx.get(Patient, patient_id)
     return rules.full_name(services.vault.open(tx, row, "identity")) if row is not None else ""
+
+
+def identity_of(services: Services, tx: Session, patient_id: UUID) -> dict[str, Any]:
+    """Return {family_name, given_name, patronymic, birth_date, sex, ...}, inside the caller's audited transaction."""
+    row = tx.get(Patient, patient_id)
+    return services.vault.open(tx, row, "identity") if row is not None else {}
 
 
 def contact_of(services: Services, tx: Session, patient_id: UUID) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from telemed.access.models import Account
 from telemed.access.relations import Principal, Relation, Subject
 from telemed.branches import service as branches
 from telemed.branches.models import Branch
+from telemed.checkup import service_allergies
+from telemed.checkup.allergies import Allergies
 from telemed.clock import iso
 from telemed.consultation.models import Consultation
 from telemed.crypto.digest import fields, sha256_hex
@@ -83,6 +85,8 @@ class Paper:
     prescription: PrescriptionView
     patient_name: str
     birth_date: str
+    sex: str
+    allergies: Allergies
     doctor_name: str
     branch_name: str
     zone: str
@@ -243,6 +247,19 @@ def panel(services: Services, who: Principal, consultation_id: UUID) -> Panel:
     return Panel(consultation_id, standing, catalogue(), barred, refusal, new_id())
 
 
+def person_of_case(
+    services: Services, who: Principal, consultation_id: UUID
+) -> tuple[patients.PatientCard, Allergies, str]:
+    """Return for whom is prescribed, the allergies, and the zone of the branch; audited."""
+    with services.db.read() as tx:
+        subject = _subject_of_case(tx, consultation_id)
+        assert subject.branch_id is not None
+        zone = branches.branch_of(tx, subject.branch_id).zone
+    assert subject.patient_id is not None
+    card = patients.patient_card(services, who, subject.patient_id)
+    return card, service_allergies.allergies_of(services, who, subject.patient_id), zone
+
+
 def read_prescription(services: Services, who: Principal, prescription_id: UUID) -> PrescriptionView:
     """Return one prescription. A protected read."""
     with services.act(who, "prescription.read", _subject(services, prescription_id)) as tx:
@@ -255,10 +272,13 @@ def paper(services: Services, who: Principal, prescription_id: UUID) -> Paper:
         row = tx.get_one(Prescription, prescription_id)
         view = _view(services, tx, row)
         doctor, branch = tx.get(Account, row.doctor_id), tx.get_one(Branch, row.branch_id)
+        identity = services.vault.open(tx, tx.get_one(Patient, row.patient_id), "identity")
         return Paper(
             prescription=view,
             patient_name=patients.name_of(services, tx, row.patient_id),
-            birth_date=_birth_date(services, tx, row.patient_id),
+            birth_date=str(identity["birth_date"]),
+            sex=str(identity["sex"]),
+            allergies=service_allergies.read_allergies(services, tx, row.patient_id),
             doctor_name=doctor.display_name if doctor else "",
             branch_name=branch.name,
             zone=branch.zone,
@@ -395,10 +415,6 @@ def _post_refusal(services: Services, tx: Session, patient_id: UUID) -> str | No
     if not patients.has_consent(tx, patient_id, "delivery"):
         return "no_delivery_consent"
     return None if patients.contact_of(services, tx, patient_id).get("address") else "address_missing"
-
-
-def _birth_date(services: Services, tx: Session, patient_id: UUID) -> str:
-    return str(services.vault.open(tx, tx.get_one(Patient, patient_id), "identity")["birth_date"])
 
 
 def _new_number(services: Services) -> str:

@@ -117,9 +117,13 @@ def _page(
 ) -> str:
     """Return the form. `base` is what a change grew from; a `fresh` form is a new draft, not the one it was sent as."""
     typed_id = None if fresh else parse_id(request.form.get("prescription_id"))
+    person, allergies, zone = service.person_of_case(services(), who(), consultation_id)
+    use_zone(zone)
     return render_template(
         "prescription/write.html",
         panel=service.panel(services(), who(), consultation_id),
+        person=person,
+        allergies=allergies,
         rx_fields=fields or {},
         rx_typed=typed if typed is not None else request.form,
         rx_changed=changed,

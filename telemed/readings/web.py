@@ -12,8 +12,11 @@ from wtforms import Field, HiddenField, RadioField
 
 from telemed.access.relations import Principal
 from telemed.branches import service as branches
+from telemed.checkup import service as checkup
+from telemed.checkup import service_allergies
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id, parse_id
+from telemed.patients import service as patients
 from telemed.readings import rules, service, service_aside
 from telemed.readings import service_quarantine as tray
 from telemed.rules_typed import Unreadable, read_decimal, read_whole, tidy
@@ -90,7 +93,7 @@ def type_in(visit_id: UUID, kind: str) -> ResponseReturnValue:
     form = _form(kind)
     service.may_type_in(services(), who(), visit_id)
     form.reading_id.data = str(new_id())
-    return render_template("readings/type_in.html", form=form, kind=kind, visit_id=visit_id)
+    return _type_in(form, kind, visit_id)
 
 
 @pages.post("/visits/<uuid:visit_id>/type/<kind>")
@@ -107,7 +110,13 @@ def store_typed(visit_id: UUID, kind: str) -> ResponseReturnValue:
         except Invalid as error:
             form.take(error)
     service.may_type_in(services(), who(), visit_id)
-    return render_template("readings/type_in.html", form=form, kind=kind, visit_id=visit_id), 422
+    return _type_in(form, kind, visit_id), 422
+
+
+def _type_in(form: PageForm, kind: str, visit_id: UUID) -> str:
+    visit = checkup.visit_view(services(), who(), visit_id)
+    patient = patients.patient_card(services(), who(), visit.patient_id)
+    return render_template("readings/type_in.html", form=form, kind=kind, visit_id=visit_id, patient=patient)
 
 
 @pages.get("/quarantine")
@@ -167,7 +176,15 @@ def _use_branch_zone() -> None:
 def claims(visit_id: UUID) -> ResponseReturnValue:
     """Show the doctor which readings somebody says are of this visit."""
     found = tray.claims_of_visit(services(), who(), visit_id)
-    return render_template("readings/claims.html", claims=found)
+    visit = checkup.visit_view(services(), who(), visit_id)
+    with services().db.read() as tx:
+        words.use_zone(branches.branch_of(tx, visit.branch_id).zone)
+    return render_template(
+        "readings/claims.html",
+        claims=found,
+        person=patients.patient_card(services(), who(), visit.patient_id),
+        allergies=service_allergies.allergies_of(services(), who(), visit.patient_id),
+    )
 
 
 @pages.get("/set-aside")

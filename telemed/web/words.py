@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from flask import Flask, current_app, g, request, url_for
 
 from telemed import i18n
+from telemed.clock import full_years
 from telemed.web.guard import services, who
 
 TYPE_SIZES, THEMES = ("normal", "large", "huge"), ("auto", "light", "dark")
@@ -120,6 +121,7 @@ def _words() -> dict[str, Any]:
         "local_date": _local_date,
         "own_time": _own_time,
         "zones_shown": _zones_shown,
+        "age_of": _age_of,
         "view": view_of(request.cookies.get("view", "")),
         "nav_links": _menu(),
     }
@@ -152,6 +154,12 @@ def _local_time(moment: datetime | None, form: str = "short", zone_name: str | N
 def _own_time(moment: datetime | None) -> str:
     """Return a moment by the reader's own clock, with its zone: for a list of many places inside any page."""
     return f"{i18n.local_time(lang(), moment, own_zone())} ({zone_name(own_zone())})" if moment else ""
+
+
+def _age_of(born: date | str) -> int:
+    """Return an age on the day that it is where the page is about."""
+    day = date.fromisoformat(born) if isinstance(born, str) else born
+    return full_years(day, services().clock().astimezone(ZoneInfo(zone())).date())
 
 
 def _local_date(day: date | datetime | str | None) -> str:

@@ -230,3 +230,15 @@ def test_the_pharmacist_reads_what_to_pack_and_nothing_else(
         for _rule, path, content in seen_by(application, story, sign_in(cast.DINA), language):
             found = [text for text in story.secret if text != directions and text.encode() in content]
             assert found == [], path
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_clerk_sees_of_the_birth_date_the_year_alone(
+    application: Application, story: Story, sign_in: SignIn, language: str
+) -> None:
+    born, found = cast.MARIA.birth_date, []
+    ways = {born.isoformat(), f"{born:%d.%m.%Y}", f"{born:%m/%d/%Y}", f"{born:%d/%m/%Y}"}
+    for _rule, path, content in seen_by(application, story, sign_in(cast.ANNA), language):
+        found += [f"{path}: {text}" for text in ways if text.encode() in content]
+
+    assert found == []
