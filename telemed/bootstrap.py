@@ -64,7 +64,7 @@ from telemed.readings import service as readings_service
 from telemed.readings import web as readings_web
 from telemed.services import Services
 from telemed.settings import Settings
-from telemed.web import assets, compress, csp, errors, health, pwa, sign_in, words
+from telemed.web import assets, compress, csp, errors, health, in_place, pwa, sign_in, words
 from telemed.web.guard import action_of
 from telemed.web.listeners import listeners
 from telemed.web.live import Live
@@ -246,6 +246,7 @@ def _configure(app: Flask, services: Services) -> None:
     csrf = CSRFProtect(app)  # after who and in which language are known: its refusal is a page too
     assets.register(app, ROOT / "static")
     compress.register(app, ROOT / "static")
+    in_place.register(app)
     csp.register(app, https=settings.is_https, template="parts/importmap.html")
     for pages in PAGES:
         app.register_blueprint(pages)

@@ -21,6 +21,7 @@ from telemed.consultation import (
 from telemed.errors import Conflict, Invalid
 from telemed.patients import service as patients
 from telemed.web import words
+from telemed.web.forms import is_own_path
 from telemed.web.guard import guard, services, who
 
 pages = Blueprint("consultation", __name__)
@@ -34,7 +35,8 @@ def take(case_id: UUID) -> ResponseReturnValue:
         service.take(services(), who(), case_id)
     except Conflict:
         flash("Another doctor took this case first.", "warn")
-        return redirect(url_for("doctor.desk"))
+        back = request.form.get("back", "")
+        return redirect(back if is_own_path(back) else url_for("doctor.desk"))
     return redirect(url_for("doctor.case", case_id=case_id))
 
 

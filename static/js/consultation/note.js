@@ -47,17 +47,53 @@ function later(pauseMs) {
   timer = setTimeout(save, pauseMs);
 }
 
-// What the server will not take stays in the page and in this tab's memory; loading anew shows what can be done.
+// What the server will not take stays in the page and in this tab's memory; a look at what is stored shows what can be done.
 function refuse(error) {
   state.textContent = word(error.code === "note_changed" ? "note_changed" : "unsaved");
   if (error.mayRetry) return later(AGAIN_MS);
   isDirty = isRefused = true;
   sent = null;
   const isSignedOut = ["sign_in_needed", "csrf_expired"].includes(error.code);
-  const again = { text: word(isSignedOut ? "sign_in_again" : "look_again"), run: () => location.reload() };
+  const again = { text: word(isSignedOut ? "sign_in_again" : "look_again"), run: isSignedOut ? () => location.reload() : look };
   unsay();
   unsay = say(isSignedOut ? word("code:sign_in_needed") : error.sentence, "error", again);
 }
+
+// What is stored now takes the place of what this page began with; the doctor's unsaved words come back into it.
+async function look() {
+  const answer = await fetch(location.href, { credentials: "same-origin" }).catch(() => null);
+  const stored = answer?.ok && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-note]");
+  if (!stored) return location.reload();
+  clearTimeout(timer);
+  draft.keep(isDirty || sent, sent);
+  put(stored);
+}
+
+function put(stored) {
+  form.querySelectorAll(".note-apart").forEach((box) => box.remove());
+  for (const field of form.querySelectorAll("textarea")) field.value = stored.elements[field.name].value;
+  base.value = stored.elements.base_revision.value;
+  isDirty = isRefused = false;
+  sent = null;
+  goOn();
+}
+
+/** Go on with the words of this tab's memory, if there are any. */
+function goOn() {
+  const found = draft.restore();
+  if (!found) return;
+  say(word("restored"), "success");
+  sent = found.sent;
+  isDirty = true;
+  save();
+}
+
+// A deed in the middle of the talk brought the page's news: another window may have saved meanwhile.
+document.querySelector("[data-case]").addEventListener("case-news", ({ detail: { news, hash } }) => {
+  const stored = news.querySelector("[data-note]");
+  if (stored && !isDirty && !sent && !isSaving && stored.elements.base_revision.value !== base.value) put(stored);
+  if (hash.startsWith("#note-")) goToBlank(form);
+});
 
 form.addEventListener("input", () => {
   isDirty = true;
@@ -88,10 +124,4 @@ document.querySelector(".end-case")?.addEventListener("submit", async (event) =>
 });
 
 if (location.hash.startsWith("#note-")) goToBlank(form); // the server refused to end the case
-const found = draft.restore();
-if (found) {
-  say(word("restored"), "success");
-  sent = found.sent;
-  isDirty = true;
-  save();
-}
+goOn();

@@ -4,7 +4,8 @@ const DRAFT_LIVES_MS = 15 * 60_000; // longer, and the next patient could find t
 const UNLOCK_MS = 8_000; // a download or a cancelled request never leaves this page
 const SENT = "draft-sent";
 
-document.querySelectorAll("form[data-draft]").forEach(keepDraft);
+document.querySelectorAll("form[data-draft]").forEach((form) => keepDraft(form));
+document.addEventListener("renewed", ({ target }) => target.querySelectorAll("form[data-draft]").forEach((form) => keepDraft(form, true)));
 document.addEventListener("submit", guardSecondSend);
 addEventListener("pageshow", (event) => event.persisted && [...document.forms].forEach(unlock));
 document.querySelector("[data-focus]")?.focus();
@@ -34,11 +35,12 @@ function focusGroup(event) {
 }
 
 // Drafts live in this tab only and go with it. The server's own words win where a refused form came back.
-function keepDraft(form) {
+function keepDraft(form, isRenewed = false) {
   const key = `draft:${location.pathname}:${form.dataset.draft}`;
-  if (!document.querySelector(".error-summary")) offerDraft(form, key);
+  if (!isRenewed && !document.querySelector(".error-summary")) offerDraft(form, key);
   form.addEventListener("input", () => sessionStorage.setItem(key, JSON.stringify({ at: Date.now(), values: valuesOf(form) })));
   form.addEventListener("submit", () => sessionStorage.setItem(SENT, key));
+  form.addEventListener("in-place-done", () => [key, SENT].forEach((name) => sessionStorage.removeItem(name)));
 }
 
 function kept(form) {

@@ -1,6 +1,7 @@
 // The prescription form: empty lines wait behind a button, and what cannot go by post says so at once.
 
 document.querySelectorAll("[data-prescription-form]").forEach(bind);
+document.addEventListener("renewed", ({ target }) => target.querySelectorAll("[data-prescription-form]").forEach(bind));
 
 function bind(form) {
   const lines = [...form.querySelectorAll("[data-line]")];
