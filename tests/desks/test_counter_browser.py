@@ -39,9 +39,11 @@ def test_to_close_a_visit_whose_patient_left_hides_no_more_than_a_third_of_the_p
 ) -> None:
     phone.context.add_cookies([{"name": "lang", "value": language, "url": address}])
     phone.goto(f"/counter/visits/{waiting}")
-    phone.locator(".left summary").click()
+    left = phone.locator(".ending:has(input[value=left])")
+    left.locator("summary").click()
+    left.get_by_role("button").scroll_into_view_if_needed()
 
-    expect(phone.locator(".left button")).to_be_in_viewport(ratio=1)
+    expect(left.get_by_role("button")).to_be_in_viewport(ratio=1)
     box = phone.locator(".next-step").bounding_box()
     assert box is not None
     assert box["height"] < 844 / 3
