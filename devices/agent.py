@@ -296,7 +296,9 @@ class Agent:
             "outage": self.reach.report(),
             "version": VERSION,
             "meters": [
-                meter.as_heartbeat() | self.enrolments.report(meter.enrolment_id, is_known=meter.is_known)
+                meter.as_heartbeat()
+                | self.enrolments.report(meter.enrolment_id, is_known=meter.is_known)
+                | {"trouble": self.collector.troubles.of(meter.enrolment_id, self._now())}
                 for meter in self.meters.all()
             ],
             "journal": {

@@ -25,7 +25,8 @@ class Inbox:
     on_kept: Callable[[], None]
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     kept: int = 0
-    numbers: list[int] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)  # of the request under way
+    is_peeking: bool = False
     answers: list[bytes] = field(default_factory=list)
     failure: JournalError | None = None
 
@@ -33,6 +34,11 @@ class Inbox:
         """Return the callback for one characteristic."""
 
         def on_value(raw: bytes) -> None:
+            if characteristic == GLUCOSE_RECORD:
+                self.records.append(raw)
+            if self.is_peeking:  # asked for to compare it with what is here; the meter keeps it
+                self.arrived.set()
+                return
             now = self.now()
             visit_id = self.session.stamp_at(now)
             try:
@@ -44,8 +50,6 @@ class Inbox:
                 self.arrived.set()
                 raise
             self.kept += 1
-            if characteristic == GLUCOSE_RECORD and len(raw) >= 3:
-                self.numbers.append(int.from_bytes(raw[1:3], "little"))  # stands behind the flags, always
             self.arrived.set()
             self.on_kept()
 

@@ -65,11 +65,20 @@ create table meter (
 ) without rowid;
 """
 
+# How far a connection has come with who and when; without a row all of it was known when it was opened.
+SCHEMA_OF_CONTACT = """
+create table if not exists contact (
+    connection_id text primary key references connection on delete cascade, is_held integer not null,
+    is_clock_told integer not null, is_others integer not null, left_offset_s integer
+) without rowid;
+"""
+SCHEMA += SCHEMA_OF_CONTACT
+
 # What brings a journal of an older gateway to the next version.
 STEPS = {
     1: "alter table connection add column no integer",
     2: "alter table connection add column is_whole integer not null default 0",
-    3: SIGHTINGS,
+    3: SIGHTINGS + SCHEMA_OF_CONTACT,
 }
 
 
@@ -104,7 +113,10 @@ class Packet:
 
 @dataclass(frozen=True)
 class Connection:
-    """One visit to a meter: who it said it was, and how far its clock was off."""
+    """One visit to a meter: who it said it was, and how far its clock was off. `is_held`: nothing of it is looked at
+    before it ends. `is_clock_told`: the meter has answered how its clock stands, be it that it has none. `is_others`:
+    another meter answered than the enrolled one.
+    """
 
     connection_id: str
     enrolment_id: str
@@ -115,6 +127,17 @@ class Connection:
     model: str | None = None
     serial: str | None = None
     firmware: str | None = None
+    is_held: bool = False
+    is_clock_told: bool = True
+    is_others: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is too early to look at what came over it."""
+        return self.is_held and self.ended_at is None
+
+
+OF_CONTACT = ("is_held", "is_clock_told", "is_others")
 
 
 @dataclass(frozen=True)
@@ -236,16 +259,60 @@ class Journal:
 
     def open_connection(self, connection: Connection) -> None:
         """Note that a meter was reached. Its packets refer to this row."""
-        names = ", ".join(vars(connection))
-        marks = ", ".join("?" * len(vars(connection)))
+        told = {name: value for name, value in vars(connection).items() if name not in OF_CONTACT}
+        marks = ", ".join("?" * len(told))
         with self.transaction() as db:
             # One meter at a time: what a full disk left open before is over, and nobody waits for its contexts.
             db.execute("update connection set ended_at = opened_at where ended_at is null")
             db.execute(
-                f"insert into connection ({names}, no)"
+                f"insert into connection ({', '.join(told)}, no)"
                 f" values ({marks}, (select coalesce(max(no), 0) + 1 from connection))",
-                tuple(vars(connection).values()),
+                tuple(told.values()),
             )
+            self._note_contact(connection)
+
+    def note_told(self, connection: Connection) -> None:
+        """Write down what the meter said of itself and its clock after it was heard."""
+        with self.transaction() as db:
+            db.execute(
+                "update connection set enrolment_id = ?, offset_s = ?, manufacturer = ?, model = ?, serial = ?,"
+                " firmware = ? where connection_id = ?",
+                (
+                    connection.enrolment_id, connection.offset_s, connection.manufacturer, connection.model,
+                    connection.serial, connection.firmware, connection.connection_id,
+                ),
+            )  # fmt: skip
+            self._note_contact(connection)
+
+    def _note_contact(self, connection: Connection) -> None:
+        with self.transaction() as db:
+            db.execute(
+                "insert or replace into contact values (?, ?, ?, ?, ?)",
+                (connection.connection_id, *(getattr(connection, name) for name in OF_CONTACT), connection.offset_s),
+            )
+
+    def note_clock_set(self, connection_id: str) -> None:
+        """Note that the meter's clock is right from now on."""
+        with self.transaction() as db:
+            db.execute("update contact set left_offset_s = 0 where connection_id = ?", (connection_id,))
+
+    def is_clock_told(self, enrolment_id: str) -> bool:
+        """Say whether this meter told how its clock stands when it was called on last, or never was."""
+        return not self.count(
+            "select not coalesce(is_clock_told, 1) from connection left join contact using (connection_id)"
+            " where enrolment_id = ? order by no desc limit 1",
+            enrolment_id,
+        )
+
+    def offset_left(self, connection: Connection) -> int | None:
+        """Return how far this meter's clock was off when it was left the last time before, or None."""
+        found = self.one(
+            "select coalesce(left_offset_s, offset_s) from connection left join contact using (connection_id)"
+            " where enrolment_id = ? and offset_s is not null"
+            " and no < (select no from connection where connection_id = ?) order by no desc limit 1",
+            connection.enrolment_id, connection.connection_id,
+        )  # fmt: skip
+        return None if found is None else int(found[0])
 
     def end_connection(self, connection_id: str, ended_at: str) -> None:
         """Note that no more packets will come over this connection."""
@@ -259,11 +326,15 @@ class Journal:
 
     def connection(self, connection_id: str) -> Connection:
         """Return the connection that a packet came over."""
-        names = ", ".join(Connection.__annotations__)
-        found = self.one(f"select {names} from connection where connection_id = ?", connection_id)
+        told = [name for name in Connection.__annotations__ if name not in OF_CONTACT]
+        found = self.one(
+            f"select {', '.join(told)}, coalesce(is_held, 0), coalesce(is_clock_told, 1), coalesce(is_others, 0)"
+            " from connection left join contact using (connection_id) where connection_id = ?",
+            connection_id,
+        )
         if found is None:
             raise JournalBroken("a packet without its connection")
-        return Connection(*found)
+        return Connection(*found[: len(told)], *map(bool, found[len(told) :]))
 
     def clocks_before(self, connection: Connection, since: str) -> list[tuple[int, str, str]]:
         """Return how far this meter's clock was off at earlier connections that found it otherwise than now, newest

@@ -64,6 +64,29 @@ class MeterIdentity:
 
 
 COLUMNS = ", ".join(Meter.__annotations__)
+# What makers of radio chips put into their examples, and meters are sold with: it names nobody.
+SHORTEST_NAME = 4
+PLACEHOLDERS = {
+    "manufacturername", "modelnumber", "modelname", "serialnumber", "firmwarerevision", "na", "none", "null", "unknown",
+    "undefined",
+}  # fmt: skip
+
+
+def named(text: str | None) -> str | None:
+    """Return what names a maker, a model or one meter; None for a placeholder and for one sign over and over."""
+    plain = "".join(letter for letter in (text or "").casefold() if letter.isalnum())
+    return text if len(set(plain)) > 1 and plain not in PLACEHOLDERS else None
+
+
+def is_called(meter: Meter, shown: str) -> bool:
+    """Say whether a meter may show itself under this name: the one it was enrolled by, with something behind it or cut
+    short by the advertisement, or the one it showed before.
+    """
+    name, plain = shown.casefold().strip(), meter.name.casefold().strip()
+    if not name or not plain:
+        return False
+    is_cut = len(name) >= SHORTEST_NAME and plain.startswith(name)
+    return name.startswith(plain) or is_cut or name == (meter.model or "").casefold()
 
 
 class EnrolledMeters:
@@ -104,22 +127,42 @@ class EnrolledMeters:
         by_kind: bool,
         is_sought: Callable[[str], bool] = lambda enrolment_id: False,
     ) -> Meter | None:
-        """Return the enrolled meter behind an advertisement, or None.
+        """Return the enrolled meter that is where it was, or one that is still to be found for the first time, or None.
+        Many meters name no service in an advertisement, or none any more once they are paired.
 
         `by_kind` lets the first meter of a kind be taken whatever its name: right for simulated meters only, since a
         real neighbour's meter would be taken as well. A meter for which `is_sought` (it is being enrolled again) may
         have another address than before.
         """
-        kinds = {KIND_OF_SERVICE[service] for service in services if service in KIND_OF_SERVICE}
-        candidates = [meter for meter in self.all() if meter.kind in kinds]
-        for meter in candidates:
+        candidates = self._of_kinds(services)
+        for meter in (*candidates, *self.all()):  # what measures two things may name one of them
             if meter.address == address:
                 return meter
         unbound = [meter for meter in candidates if meter.address is None or is_sought(meter.enrolment_id)]
         for meter in unbound:
             if name and name.casefold().startswith(meter.name.casefold()):
                 return meter
-        return unbound[0] if by_kind and unbound else None
+        return unbound[0] if by_kind and services and unbound else None
+
+    def worth_a_look(self, name: str, services: Collection[str], *, is_bonded: bool) -> Meter | None:
+        """Return the enrolled meter that may show itself at a new address, or None: something of its name does, or the
+        system has a key for it. That proves nothing; the meter is asked who it is before anything is taken from it.
+        """
+        bound = [meter for meter in self._of_kinds(services) if meter.address is not None]
+        called = next((meter for meter in bound if is_called(meter, name)), None)
+        return called or (bound[0] if bound and is_bonded else None)
+
+    def _of_kinds(self, services: Collection[str]) -> list[Meter]:
+        """Return the meters that measure by one of these services, or all when none is told; who was not seen longest
+        comes first, as two may be in one case at one address.
+        """
+        kinds = {KIND_OF_SERVICE[service] for service in services if service in KIND_OF_SERVICE}
+        found = [meter for meter in self.all() if not kinds or meter.kind in kinds]
+        return found if kinds else sorted(found, key=lambda meter: meter.last_seen_at or "")
+
+    def by_serial(self, kind: str, serial: str) -> Meter | None:
+        """Return the enrolled meter that has this serial number, or None."""
+        return next((meter for meter in self.all() if (meter.kind, meter.serial) == (kind, serial)), None)
 
     def note_seen(
         self, meter: Meter, address: str, identity: MeterIdentity, battery_pct: int | None, now: datetime

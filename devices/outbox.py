@@ -34,12 +34,18 @@ class Outbox:
         self._append(kind, visit_id, at, "", None, b"")
 
     def append_reading(
-        self, reading_key: str, visit_id: str | None, received_at: str, ingest_key: wire.PublicKey, record: bytes
-    ) -> bool:
-        """Seal a record into the sequence; False, and nothing done, when this measurement was received before."""
+        self, reading_key: str, visit_id: str | None, received_at: str, ingest_key: wire.PublicKey, record: bytes,
+        alias: str = "",
+    ) -> bool:  # fmt: skip
+        """Seal a record into the sequence; False, and nothing done, when this measurement was received before. By `alias`
+        it is known here too, should its name change.
+        """
         if self.has_seen(reading_key):
             return False
-        self._append(wire.READING, visit_id, received_at, reading_key, ingest_key, record)
+        with self.journal.transaction() as db:
+            self._append(wire.READING, visit_id, received_at, reading_key, ingest_key, record)
+            if alias:
+                db.execute("insert or ignore into seen select ?, max(seq) from item", (alias,))
         return True
 
     def has_seen(self, reading_key: str) -> bool:

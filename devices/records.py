@@ -99,6 +99,17 @@ def place_in_time(
     return Placed(measured_at, "meter" if offset_s is None else "corrected", reasons, proven_at)
 
 
+def place_unproven(
+    kind: str, meter_time: datetime | None, offset_s: int | None, received_at: datetime, zone: tzinfo
+) -> Placed:
+    """Return the moment of a reading whose meter hung up before its clock was read: by the error that the clock had
+    last, which proves nothing, so it never counts as measured just now.
+    """
+    placed = place_in_time(kind, meter_time, offset_s, received_at, None, zone)
+    quality = placed.quality if placed.effective_at is None else "meter"
+    return Placed(placed.effective_at, quality, (*placed.reasons, "clock_unproven"))
+
+
 def meter_time(kind: str, decoded: Mapping[str, object]) -> datetime | None:
     """Return the time the meter put on the reading, without zone, or None; also None when the meter itself says that its
     clock was at fault: such a stamp may be any day's.

@@ -21,11 +21,21 @@ SHORT_ANSWER_S = 5.0  # for what needs no search of the memory
 
 
 @dataclass(frozen=True)
-class Known:
-    """What was fetched before: the last record's number, and how many records the meter had then."""
+class Report:
+    """What came on one request: the code that ended it, and the records by number; of two with one number the later."""
 
-    mark: int | None
-    count: int | None
+    code: int
+    records: dict[int, bytes]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the meter said that these were all that it was asked for."""
+        return self.code in WHOLE
+
+    @property
+    def newest(self) -> int | None:
+        """The number of the record that came last, of one that was asked for as the newest."""
+        return next(reversed(self.records), None) if self.code == record_access.SUCCESS else None
 
 
 class Memory:
@@ -43,30 +53,27 @@ class Memory:
             await self._link.subscribe(GLUCOSE_CONTEXT, self._inbox.keep(GLUCOSE_CONTEXT))
         await self._link.subscribe(ACCESS, self._inbox.take_answer)
 
-    async def fetch_all(self) -> bool:
-        """Take every record; tell whether the meter said that these were all. Raises RadioError, JournalError."""
-        return await self._report(record_access.report_all()) in WHOLE
+    async def report(self, request: bytes) -> Report:
+        """Take the records of one request. Raises RadioError, JournalError."""
+        self._inbox.records.clear()
+        answer = await self._ask(request, self._answer_s)
+        if answer["op_code"] != record_access.RESPONSE or answer["request_op_code"] != request[0]:
+            raise RadioError("the meter answered something else")
+        # The number stands behind the flags, always.
+        records = {int.from_bytes(raw[1:3], "little"): raw for raw in self._inbox.records if len(raw) >= 3}
+        return Report(int(answer["response_code"]), records)
 
-    async def fetch_new(self, known: Known) -> tuple[Known, bool]:
-        """Take the records that are not here yet; return what is known now and whether the meter said that these were
-        all. Raises RadioError, JournalError.
-
-        The mark moves only on the meter's own word that these were all, with every record on the disk.
-        """
-        count = await self.count()
-        mark = known.mark
-        if count is not None and known.count is not None and count < known.count:
-            mark = None  # the memory was cleared, or the meter exchanged
-        if mark is None:
-            code = await self._report(record_access.report_all())
-        else:
-            code = await self._report(record_access.report_from(mark + 1))
-            if code == record_access.NO_RECORDS and await self._was_cleared(mark):
-                mark = None
-                code = await self._report(record_access.report_all())
-        if code == record_access.SUCCESS and self._inbox.numbers:
-            mark = max(self._inbox.numbers)
-        return (Known(mark, count), True) if code in WHOLE else (known, False)
+    async def peek(self, request: bytes) -> Report | None:
+        """Look at records without taking them; None when the meter does not answer that. Raises RadioError."""
+        self._inbox.is_peeking = True
+        try:
+            return await self.report(request)
+        except RadioError:
+            if self._link.lost.is_set():
+                raise
+            return None
+        finally:
+            self._inbox.is_peeking = False
 
     async def count(self) -> int | None:
         """Return how many records there are, or None when the meter does not tell."""
@@ -78,21 +85,6 @@ class Memory:
             return None
         number: int | None = answer["number_of_records"]
         return number
-
-    async def _was_cleared(self, mark: int) -> bool:
-        """Say whether the meter counts from the start again: "newer than the last" would never find anything."""
-        code = await self._report(record_access.report_last())
-        numbers = self._inbox.numbers
-        is_behind = code == record_access.SUCCESS and bool(numbers) and numbers[-1] < mark
-        numbers.clear()
-        return is_behind
-
-    async def _report(self, request: bytes) -> int:
-        """Let the meter report records and return the code of its answer. Raises RadioError, JournalError."""
-        answer = await self._ask(request, self._answer_s)
-        if answer["op_code"] != record_access.RESPONSE or answer["request_op_code"] != request[0]:
-            raise RadioError("the meter answered something else")
-        return int(answer["response_code"])
 
     async def _ask(self, request: bytes, within_s: float) -> dict[str, Any]:
         """Run one procedure and return the answer that ends it. Raises RadioError, JournalError."""

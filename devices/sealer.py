@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from devices import profiles, wire
 from devices.errors import DecodeError
@@ -23,15 +23,18 @@ from devices.journal import (
 )
 from devices.meters import BLOOD_PRESSURE, GLUCOSE
 from devices.naming import TRUSTED, UNTRUSTED, Naming, name_by_bytes, stamp_trust
+from devices.numbering import numbers_move
 from devices.outbox import Outbox
 from devices.plausibility import MEALS_UP_TO, NOT_A_RESULT, Verdict, judge
 from devices.records import (
     CONTEXT,
     MEASUREMENT_KINDS,
     Clock,
+    Placed,
     build_record,
     meter_time,
     place_in_time,
+    place_unproven,
     stamping_offset,
 )
 from devices.session import Expected, Session
@@ -39,6 +42,7 @@ from devices.session import Expected, Session
 log = logging.getLogger(__name__)
 
 UNKNOWN_STRIP = {"meal": MEALS_UP_TO + 1}  # what a lost context may have said
+OTHER_METER = "other_meter"  # another one answered over the pairing of the enrolled one
 CLOCKS_KEPT = timedelta(days=7)  # an unfetched result of a week ago is placed by the clock it was stamped by
 
 
@@ -75,6 +79,8 @@ class Sealer:
 
     def _seal(self, packet: Packet, packets: list[Packet]) -> str:
         connection = self.journal.connection(packet.connection_id)
+        if connection.waits:
+            return NEW  # whose it is, and by which clock, is not known yet
         kind = MEASUREMENT_KINDS.get(packet.characteristic)
         if kind is None:
             return self._settle_context(packet, connection)
@@ -93,20 +99,11 @@ class Sealer:
     def _append(
         self, packet: Packet, connection: Connection, kind: str, decoded: dict[str, object], context: Packet | None
     ) -> str:
-        received_at = wire.parse_iso(packet.received_at)
-        visit = self.session.visit(packet.visit_id) if packet.visit_id else None
+        visit = self.session.visit(packet.visit_id) if packet.visit_id and not connection.is_others else None
         expected = self.session.expected(visit.visit_id, kind) if visit else Expected(0, None)
         stamp = meter_time(kind, decoded)
-        clocks = self._clocks_before(connection)
-        if kind == BLOOD_PRESSURE:  # setting a glucose meter's clock moves the times of its records along
-            connection = replace(connection, offset_s=stamping_offset(stamp, connection.offset_s, clocks, self.zone))
-        trust = stamp_trust(stamp, connection.offset_s, received_at, self.zone)
         naming = Naming(self.journal, self.outbox, self.session)
-        if trust == UNTRUSTED and naming.came_before(packet, connection):
-            clocks = []  # what an older clock stamped so has come already; whether this is it again, its name decides
-        placed = place_in_time(
-            kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone, clocks
-        )  # fmt: skip
+        connection, placed, trust = self._place(naming, packet, connection, kind, stamp, expected)
         visit_id = visit.visit_id if visit and self.session.holds(visit, placed) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
         ordinal = expected.ordinal if visit_id else packet.no
@@ -125,11 +122,12 @@ class Sealer:
             ordinal,
             self.source,
             verdict.verdict,
-            tuple(verdict.reasons),
+            (*verdict.reasons, *((OTHER_METER,) if connection.is_others else ())),
         )
+        alias = _alias(packet, connection, kind)
         with self.journal.transaction():
-            is_new = self.outbox.append_reading(
-                key, visit_id, packet.received_at, self.ingest_key(), wire.to_bytes(record)
+            is_new = not self._is_known_by(alias, connection) and self.outbox.append_reading(
+                key, visit_id, packet.received_at, self.ingest_key(), wire.to_bytes(record), alias
             )
             self.journal.settle_packet(packet.no, SEALED if is_new else DUPLICATE)
             if context is not None:
@@ -142,10 +140,45 @@ class Sealer:
         log.info("packet %d: %s, %s", packet.no, "sealed" if is_new else "known already", placed.quality)
         return SEALED
 
+    def _place(
+        self, naming: Naming, packet: Packet, connection: Connection, kind: str, stamp: datetime | None,
+        expected: Expected,
+    ) -> tuple[Connection, Placed, str]:  # fmt: skip
+        """Return when a reading was taken, the connection with the clock's error that counts for it, and how far its
+        stamp tells it from an equal one.
+        """
+        received_at = wire.parse_iso(packet.received_at)
+        if not connection.is_clock_told:
+            connection = replace(connection, offset_s=self.journal.offset_left(connection))
+            placed = place_unproven(kind, stamp, connection.offset_s, received_at, self.zone)
+            return connection, placed, stamp_trust(stamp, connection.offset_s, received_at, self.zone)
+        clocks = self._clocks_before(connection)
+        if kind == BLOOD_PRESSURE:  # setting a glucose meter's clock moves the times of its records along
+            connection = replace(connection, offset_s=stamping_offset(stamp, connection.offset_s, clocks, self.zone))
+        trust = stamp_trust(stamp, connection.offset_s, received_at, self.zone)
+        if trust == UNTRUSTED and naming.came_before(packet, connection):
+            clocks = []  # what an older clock stamped so has come already; whether this is it again, its name decides
+        placed = place_in_time(
+            kind, stamp, connection.offset_s, received_at, expected.asked_at, self.zone, clocks
+        )  # fmt: skip
+        return connection, placed, trust
+
+    def _is_known_by(self, alias: str, connection: Connection) -> bool:
+        """Say whether a record is here under another number, of a meter that numbers its records anew each time."""
+        return bool(alias) and numbers_move(self.journal, connection.enrolment_id) and self.outbox.has_seen(alias)
+
     def _clocks_before(self, connection: Connection) -> list[Clock]:
         since = wire.iso(wire.parse_iso(connection.opened_at) - CLOCKS_KEPT)
         found = self.journal.clocks_before(connection, since)
         return [Clock(offset, wire.parse_iso(seen), wire.parse_iso(until)) for offset, seen, until in found]
+
+
+def _alias(packet: Packet, connection: Connection, kind: str) -> str:
+    """Return the name of a glucose record without its number, by which it is known when the numbers move."""
+    if kind != GLUCOSE:
+        return ""
+    raw = packet.raw[:1] + packet.raw[3:]
+    return wire.reading_key(connection.enrolment_id, f"{packet.characteristic}:unnumbered", raw, None, 0, True)
 
 
 def _verdict(kind: str, decoded: Mapping[str, object], context: Packet | None, model: str) -> Verdict:

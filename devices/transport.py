@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,7 @@ from devices.pairing import Ask, OpenAgent, system_agent
 # A meter listens 3 to 60 s after a measurement; three attempts must fit (reference: field reports in meters.md 5).
 REACH_WITHIN_S = 25.0
 ATTEMPTS = 3
+ONE_TRY_WITHIN_S = 10.0
 ONE_STEP_WITHIN_S = 10.0
 SUBSCRIBE_WITHIN_S = 20.0  # pairing may run inside
 PAIR_WITHIN_S = 45.0  # the Bluetooth stack itself gives a person 30 s for the passkey
@@ -52,6 +53,14 @@ class Dropped(RadioError):
     """Wait once more: the meter took the call and hung up at once, as one does that has forgotten us."""
 
 
+class Forgotten(RadioError):
+    """Wait for the meter to show itself again: the system knows it no more, and trying again cannot change that."""
+
+
+class Silent(RadioError):
+    """Go on without: no answer came in time, which says nothing of what the answer would have been."""
+
+
 class Busy(RadioError):
     """Abort what is running in the meter's memory and ask again."""
 
@@ -70,20 +79,58 @@ class RadioOff(RadioMissing):
 
 @dataclass(frozen=True)
 class Sighting:
-    """One advertisement of a meter."""
+    """One advertisement. `services` are those of ours that it names, often none. `is_bonded`: the system holds a key for
+    this device, so that a link to it is encrypted with that key or does not come about. `measures_by` is the service by
+    which the meter is to be read, when that is known.
+    """
 
     address: str
     name: str
     services: tuple[str, ...]
     device: BLEDevice
+    is_bonded: bool = False
+    measures_by: str | None = None
+
+
+# The services in which a characteristic means what we take it for; makers put copies into services of their own.
+PRESSURE_SERVICE, GLUCOSE_SERVICE = "1810", "1808"
+HOMES = {
+    **dict.fromkeys(("2a35", "2a36", "2a49"), PRESSURE_SERVICE),
+    **dict.fromkeys(("2a18", "2a34", "2a51", "2a52"), GLUCOSE_SERVICE),
+    **dict.fromkeys(("2a29", "2a24", "2a25", "2a26"), "180a"),
+    "2a19": "180f",
+    "2a2b": "1805",
+}
+
+
+def choose(
+    found: Iterable[BleakGATTCharacteristic], home: str | None, wanted: Collection[str] = ()
+) -> BleakGATTCharacteristic | None:
+    """Return the one of several characteristics of one number that is meant: in its own service before any other, then
+    one that can do what is `wanted`, then the first.
+    """
+    service = normalize_uuid_16(int(home, 16)) if home else ""
+
+    def rank(one: BleakGATTCharacteristic) -> tuple[bool, bool, int]:
+        return one.service_uuid != service, bool(wanted) and not set(wanted) & set(one.properties), one.handle
+
+    return min(found, key=rank, default=None)
 
 
 class Link:
-    """One open connection to a meter. Every call has a time limit and raises RadioError."""
+    """One open connection to a meter. Every call has a time limit and raises RadioError. `service`: the one it measures
+    by, in which some keep their clock too.
+    """
 
-    def __init__(self, client: BleakClient, lost: asyncio.Event) -> None:
+    def __init__(self, client: BleakClient, lost: asyncio.Event, service: str | None = None) -> None:
         self._client = client
+        self._service = service
         self.lost = lost
+
+    @property
+    def address(self) -> str:
+        """Where the meter is: after a pairing that may be another address than the one it was seen at."""
+        return self._client.address
 
     def offers(self, characteristic: str) -> bool:
         """Say whether the meter has this characteristic (four hex digits)."""
@@ -91,21 +138,21 @@ class Link:
 
     async def read(self, characteristic: str) -> bytes | None:
         """Return a value; None when the meter has none, which is normal for battery and clock."""
-        found = self._find(characteristic)
+        found = self._find(characteristic, ("read",))
         if found is None or "read" not in found.properties:
             return None
         return bytes(await _step(self._client.read_gatt_char(found), ONE_STEP_WITHIN_S))
 
     async def write(self, characteristic: str, value: bytes) -> None:
         """Write a value and wait until the meter has taken it."""
-        found = self._find(characteristic)
+        found = self._find(characteristic, ("write",))
         if found is None:
             raise RadioError(f"the meter has no {characteristic}")
         await _step(self._client.write_gatt_char(found, value, response=True), ONE_STEP_WITHIN_S)
 
     async def subscribe(self, characteristic: str, on_value: Callable[[bytes], None]) -> None:
         """Hand over every value of this characteristic from now on, inside the radio's own callback."""
-        found = self._find(characteristic)
+        found = self._find(characteristic, ("indicate", "notify"))
         if found is None:
             raise RadioError(f"the meter has no {characteristic}")
 
@@ -119,11 +166,48 @@ class Link:
         with suppress(NotImplementedError):  # macOS
             await _step(self._client.pair(), PAIR_WITHIN_S)
 
-    def _find(self, characteristic: str) -> BleakGATTCharacteristic | None:
+    def _find(self, characteristic: str, wanted: Collection[str] = ()) -> BleakGATTCharacteristic | None:
+        uuid = normalize_uuid_16(int(characteristic, 16))
         try:
-            return self._client.services.get_characteristic(normalize_uuid_16(int(characteristic, 16)))
+            # Not `get_characteristic`, which gives up where a number stands twice.
+            found = [one for one in self._client.services.characteristics.values() if one.uuid == uuid]
         except BleakError as error:  # services are gone after a lost link
             raise RadioError("link lost") from error
+        return choose(found, HOMES.get(characteristic, self._service), wanted)
+
+
+class Caller(BleakClient):
+    """bleak's client with an end to its tries, since the retry connector has none: what it takes for a passing trouble
+    it tries nine times, 4 s apart where the system does not know the device any more. `others_wait` says whether
+    somebody else is to be called on meanwhile.
+    """
+
+    tries = 0
+    others_wait: Callable[[], bool] = staticmethod(lambda: False)
+
+    async def connect(self, **kwargs: Any) -> None:
+        """Connect. Raises RadioError when another try is no use, else what bleak raises."""
+        self.tries += 1
+        try:
+            await super().connect(**{**kwargs, "timeout": ONE_TRY_WITHIN_S})
+        except BleakDeviceNotFoundError as error:
+            raise Forgotten("the system has forgotten the meter") from error
+        except (*FAILURES, KeyError, AttributeError) as error:
+            told = _told(error)
+            if isinstance(told, Unpaired) or self.tries >= ATTEMPTS or self.others_wait():
+                raise told from error
+            raise
+
+
+Who = Callable[[BLEDevice, AdvertisementData], tuple[str, bool]]
+
+
+def system_who(device: BLEDevice, seen: AdvertisementData) -> tuple[str, bool]:
+    """Return a device's address and whether the system holds a key for it, as BlueZ has it now: bleak's device keeps
+    what both were when it was first seen. Where no system tells, no key is assumed.
+    """
+    known = next((part for part in seen.platform_data if isinstance(part, dict)), {})
+    return known.get("Address", device.address), bool(known.get("Bonded", known.get("Paired", False)))
 
 
 class Radio:
@@ -132,11 +216,17 @@ class Radio:
     """
 
     def __init__(
-        self, scanner: type[Any] | None = None, client: type[Any] | None = None, agent: OpenAgent = system_agent
+        self,
+        scanner: type[Any] | None = None,
+        client: type[Any] | None = None,
+        agent: OpenAgent = system_agent,
+        who: Who = system_who,
     ) -> None:
         self._scanner = scanner
         self._client = client
         self._agent = agent
+        self._who = who
+        self.others_wait: Callable[[], bool] = lambda: False  # then a failed try is the last
         self.lost = asyncio.Event()
 
     @asynccontextmanager
@@ -156,17 +246,20 @@ class Radio:
 
     @asynccontextmanager
     async def watching(self, services: Collection[str], on_sighting: Callable[[Sighting], None]) -> AsyncIterator[None]:
-        """Report every advertisement of these services while the block runs. Raises RadioMissing."""
+        """Report every advertisement while the block runs, with those of `services` that it names. Raises RadioMissing.
+
+        Nothing is filtered before: many meters name no service, or none any more once they are paired.
+        """
+        uuids = {normalize_uuid_16(int(service, 16)): service for service in services}
 
         def on_detection(device: BLEDevice, seen: AdvertisementData) -> None:
-            offered = tuple(
-                service for service in services if normalize_uuid_16(int(service, 16)) in seen.service_uuids
-            )
-            on_sighting(Sighting(device.address, seen.local_name or device.name or "", offered, device))
+            named = {*seen.service_uuids, *seen.service_data}
+            offered = tuple(service for uuid, service in uuids.items() if uuid in named)
+            address, is_bonded = self._who(device, seen)
+            on_sighting(Sighting(address, seen.local_name or device.name or "", offered, device, is_bonded))
 
-        uuids = [normalize_uuid_16(int(service, 16)) for service in services]
         try:
-            scanner = BleakScanner(on_detection, uuids, backend=self._scanner)
+            scanner = BleakScanner(on_detection, backend=self._scanner)
             await _step(scanner.start(), ONE_STEP_WITHIN_S)
         except RadioMissing:
             raise
@@ -184,11 +277,12 @@ class Radio:
         """Yield an open link to the meter just seen; hangs up afterwards. Raises RadioError."""
         lost = asyncio.Event()
         options: dict[str, Any] = {"backend": self._client} if self._client else {}
+        caller = type("Caller", (Caller,), {"others_wait": staticmethod(self.others_wait)})
         try:
-            # The retry connector knows BlueZ's stale devices and retryable errors.
+            # The retry connector knows BlueZ's retryable errors and waits until a failed link is down.
             async with asyncio.timeout(REACH_WITHIN_S):
-                client = await establish_connection(
-                    BleakClient,
+                client: BleakClient = await establish_connection(
+                    caller,
                     sighting.device,
                     sighting.name or "meter",
                     lambda client: lost.set(),
@@ -199,7 +293,7 @@ class Radio:
         except FAILURES as error:
             raise _told(error) from error
         try:
-            yield Link(client, lost)
+            yield Link(client, lost, sighting.measures_by)
         finally:
             with suppress(RadioError):  # it hung up by itself
                 await _step(client.disconnect(), ONE_STEP_WITHIN_S)
@@ -232,8 +326,8 @@ def _told(error: BaseException) -> RadioError:
         if DROPPED in str(cause):
             return Dropped("the meter hung up at once")
         if isinstance(cause, BleakDeviceNotFoundError):
-            return RadioError("the system has forgotten the meter")
-    return RadioError(type(error).__name__)
+            return Forgotten("the system has forgotten the meter")
+    return Silent("no answer in time") if isinstance(error, TimeoutError) else RadioError(type(error).__name__)
 
 
 def _is_about_pairing(error: BleakDBusError) -> bool:

@@ -55,6 +55,11 @@ def report_from(sequence: int) -> bytes:
     return bytes([REPORT, AT_LEAST, BY_SEQUENCE]) + sequence.to_bytes(2, "little")
 
 
+def report_one(sequence: int) -> bytes:
+    """Ask for the record of this number."""
+    return bytes([REPORT, RANGE, BY_SEQUENCE]) + 2 * sequence.to_bytes(2, "little")
+
+
 def report_last() -> bytes:
     """Ask for the newest record."""
     return bytes([REPORT, LAST])

@@ -57,6 +57,8 @@ log = logging.getLogger(__name__)
 ADVERTISING_INTERVAL_MS = 40
 BACK_AFTER_S = 0.3  # a meter whose link broke shows itself again so soon
 CONFIRM_WITHIN_S = 10.0
+HANG_UP_AFTER_S = 0.4  # a pressure meter that has sent all, and is asked nothing more, ends the link
+LOOK_EVERY_S = 0.02
 PROCEDURE_BUSY = 0xFE
 CCCD_WRONG = 0xFD
 ABORTED = bytes([ANSWER, 0, ABORT, SUCCESS])
@@ -120,12 +122,6 @@ class ShownPasskey(PairingDelegate):
         return False
 
 
-def _read_only(number: str, words: Callable[[], str]) -> Characteristic[bytes]:
-    """Return a characteristic that tells something in words."""
-    value = CharacteristicValue(read=lambda connection: words().encode())
-    return Characteristic(uuid16(number), Properties.READ, Permissions.READABLE, value)
-
-
 class Peripheral:
     """What both meters share: identity, battery, clock, showing itself while there is something to fetch."""
 
@@ -135,16 +131,19 @@ class Peripheral:
         self.device = device
         self.model = model
         self.name = name
+        self.serial = serial
         self.sent, self.newest = 0, b""  # packets of measurements, and the last of them
         self.calls = 0
         self.pace_s = 0.0  # between two packets; a real radio needs some milliseconds
+        self.answer_s = 0.0  # until a question about itself is answered
+        self.asked_at_s = 0.0
         self.connection: Connection | None = None
         self._lost = asyncio.Event()
         self._vanish = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._wants_passkey = False
         device.pairing_config_factory = self._pairing
-        device.add_service(self._information(serial))
+        device.add_service(self._information())
         device.add_service(BatteryService(lambda connection: 87))
         device.add_service(Service(uuid16(self.service), [*self.characteristics(), self._clock()]))
         self._demand_encryption()
@@ -176,14 +175,27 @@ class Peripheral:
             if attribute.type == GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR:
                 attribute.permissions |= Permissions.WRITE_REQUIRES_ENCRYPTION
 
-    def _information(self, serial: str) -> Service:
+    def _information(self) -> Service:
         told = {
             "2a29": lambda: self.model.persona.manufacturer,
             "2a24": lambda: self.model.persona.model,
-            "2a25": lambda: serial,
+            "2a25": lambda: self.serial,
             "2a26": lambda: "1.0",
         }
-        return Service(uuid16("180a"), [_read_only(number, words) for number, words in told.items()])
+        return Service(uuid16("180a"), [self._read_only(number, words) for number, words in told.items()])
+
+    def _read_only(self, number: str, words: Callable[[], str]) -> Characteristic[bytes]:
+        """Return a characteristic that tells something in words."""
+
+        async def read(connection: Bearer) -> bytes:
+            await self._be_asked()
+            return words().encode()
+
+        return Characteristic(uuid16(number), Properties.READ, Permissions.READABLE, CharacteristicValue(read=read))
+
+    async def _be_asked(self) -> None:
+        self.asked_at_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(self.answer_s)
 
     def _pairing(self, connection: Connection) -> PairingConfig:
         delegate = ShownPasskey() if self._wants_passkey else PairingDelegate()
@@ -199,6 +211,10 @@ class Peripheral:
         self.device.keystore = MemoryKeyStore()
 
     def _clock(self) -> Characteristic[bytes]:
+        async def read(connection: Bearer) -> bytes:
+            await self._be_asked()
+            return date_time(self.model.clock.now())
+
         def write(connection: Bearer, value: bytes) -> None:
             try:
                 self.model.clock.set(parse_date_time(bytes(value)))
@@ -209,7 +225,7 @@ class Peripheral:
             uuid16("2a08"),
             Properties.READ | Properties.WRITE,
             Permissions.READABLE | Permissions.WRITEABLE,
-            CharacteristicValue(read=lambda connection: date_time(self.model.clock.now()), write=write),
+            CharacteristicValue(read=read, write=write),
         )
 
     async def pause(self) -> None:
@@ -296,16 +312,22 @@ class Peripheral:
 
 
 class PressureMeter(Peripheral):
-    """Sends all it holds as soon as somebody listens, forgets what was confirmed, and hangs up."""
+    """Sends all it holds as soon as somebody listens, forgets what was confirmed, and hangs up. With `remembers_s` it is
+    one that keeps who listened: it sends so long after a link was encrypted again, whether or not anybody listens yet.
+    """
 
     service = "1810"
     model: PressureModel
+    remembers_s: float | None = None
+    hang_up_after_s = HANG_UP_AFTER_S
 
     def characteristics(self) -> list[Characteristic[bytes]]:
         self._measurement = Characteristic(uuid16("2a35"), Properties.INDICATE, Permissions(0), b"")
         self._measurement.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
         feature = Characteristic(uuid16("2a49"), Properties.READ, Permissions.READABLE, struct.pack("<H", 0x001F))
         self._sending = asyncio.Lock()
+        self._has_been_heard = False
+        self._sent_at_s = 0.0
         return [self._measurement, feature]
 
     def has_unread(self) -> bool:
@@ -315,12 +337,29 @@ class PressureMeter(Peripheral):
         if indicate:
             self.start(self._send_all())
 
-    async def _send_all(self) -> None:
+    def _on_connection(self, connection: Connection) -> None:
+        super()._on_connection(connection)
+        connection.on(connection.EVENT_CONNECTION_ENCRYPTION_CHANGE, self._on_encrypted)
+
+    def _on_encrypted(self) -> None:
+        if self.remembers_s is not None and self._has_been_heard:
+            self.start(self._send_after(self.remembers_s))
+
+    async def _send_after(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        await self._send_all(is_forced=True)
+
+    async def _send_all(self, is_forced: bool = False) -> None:
         async with self._sending:
-            while self.model.memory and self.connection is not None:
+            while self.connection is not None and not self._is_done():
+                if not self.model.memory:
+                    await asyncio.sleep(LOOK_EVERY_S)
+                    continue
                 oldest = self.model.memory[0]
                 packet = oldest.packet()
-                await self.confirmed(partial(self._indicate, packet))
+                await self.confirmed(partial(self._indicate, packet, is_forced))
+                self._sent_at_s = asyncio.get_running_loop().time()
+                self._has_been_heard = True
                 self.sent, self.newest = self.sent + 1, packet
                 if self._vanish:  # the confirmation is lost with the link: the same packet comes again
                     self._vanish = False
@@ -328,11 +367,16 @@ class PressureMeter(Peripheral):
                 self.model.memory.remove(oldest)
             await self.hang_up()
 
-    async def _indicate(self, packet: bytes, connection: Connection) -> None:
+    def _is_done(self) -> bool:
+        """Say whether all is sent and nobody has asked anything for a while."""
+        now_s = asyncio.get_running_loop().time()
+        return not self.model.memory and now_s - max(self._sent_at_s, self.asked_at_s) >= self.hang_up_after_s
+
+    async def _indicate(self, packet: bytes, is_forced: bool, connection: Connection) -> None:
         await self.pause()
-        if not self.device.gatt_server.read_cccd(connection, self._measurement)[0] & 2:
+        if not is_forced and not self.device.gatt_server.read_cccd(connection, self._measurement)[0] & 2:
             raise ConnectionError("nobody listens any more")
-        await self.device.indicate_subscriber(connection, self._measurement, packet)
+        await self.device.indicate_subscriber(connection, self._measurement, packet, force=is_forced)
 
 
 class GlucoseMeter(Peripheral):

@@ -43,6 +43,11 @@ HANG_UP_WITHIN_S = 5.0
 SECURITY_ERRORS = {0x05, 0x08, 0x0C, 0x0F}
 INSUFFICIENT_AUTHENTICATION = 0x05
 LINK_LOST = "disconnected during GATT operation"
+NAMES = (AdvertisingData.Type.COMPLETE_LOCAL_NAME, AdvertisingData.Type.SHORTENED_LOCAL_NAME)
+LISTS_OF_SERVICES = (
+    AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+    AdvertisingData.Type.INCOMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+)
 
 Result = TypeVar("Result")
 
@@ -64,9 +69,9 @@ class MemoryScanner(BaseBleakScanner):
     def _on_advertisement(self, advertisement: Advertisement) -> None:
         name, services = None, []
         for kind, value in advertisement.data.ad_structures:
-            if kind == AdvertisingData.Type.COMPLETE_LOCAL_NAME:
+            if kind in NAMES:
                 name = value.decode("utf-8", "replace")
-            if kind == AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS:
+            if kind in LISTS_OF_SERVICES:
                 pairs = (value[start : start + 2] for start in range(0, len(value), 2))
                 services += [uuid_text(UUID.from_bytes(pair)) for pair in pairs]
         if not self.is_allowed_uuid(services):
@@ -129,7 +134,7 @@ class MemoryClient(BaseBleakClient):
                 self._lost = asyncio.get_running_loop().create_future()
                 self._connection, self._peer = connection, Peer(connection)
                 connection.once(connection.EVENT_DISCONNECTION, lambda reason: self._on_lost(connection))
-                if pair:
+                if pair or await self._is_bonded(connection):
                     await self.pair()
                 await self._until_lost(self._peer.request_mtu(LARGEST_MTU))
                 await self._until_lost(self._peer.discover_all())  # type: ignore[no-untyped-call]
@@ -140,6 +145,10 @@ class MemoryClient(BaseBleakClient):
         except BaseException:
             await self.disconnect()
             raise
+
+    async def _is_bonded(self, connection: Connection) -> bool:
+        keys = self.device.keystore
+        return keys is not None and await keys.get(str(connection.peer_address)) is not None
 
     def _on_lost(self, connection: Connection) -> None:
         if self._connection is not connection:
@@ -228,7 +237,7 @@ class MemoryClient(BaseBleakClient):
         if connection is None or keys is None:
             raise BleakError("Not connected")
         try:
-            if await keys.get(str(connection.peer_address)):
+            if await self._is_bonded(connection):
                 await self._until_lost(connection.encrypt())
             else:
                 await self._until_lost(connection.pair())
@@ -320,7 +329,12 @@ def radio_over(device: Device) -> Radio:
     """Return a radio whose central is this bumble device, already powered on."""
     scanner = type("RadioScanner", (MemoryScanner,), {"device": device})
     client = type("RadioClient", (MemoryClient,), {"device": device})
-    return Radio(scanner, client, agent_of(device))
+
+    def who(seen: BLEDevice, data: AdvertisementData) -> tuple[str, bool]:
+        keys = device.keystore.all_keys if isinstance(device.keystore, MemoryKeyStore) else {}
+        return seen.address, str(seen.details) in keys
+
+    return Radio(scanner, client, agent_of(device), who)
 
 
 @asynccontextmanager

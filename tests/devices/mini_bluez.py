@@ -71,7 +71,9 @@ class TypedPasskey(PairingDelegate):
 
 
 class MiniBlueZ:
-    """`failures` are the words with which the next connects fail; `connects` counts all of them."""
+    """`failures` are the words with which the next connects fail; `connects` counts all of them. A device whose address is
+    in `forgotten` is gone each time that somebody calls.
+    """
 
     def __init__(self, radio: Device) -> None:
         self.radio = radio
@@ -79,6 +81,7 @@ class MiniBlueZ:
         self.devices: dict[str, Known] = {}
         self.agent: tuple[str, str] | None = None
         self.failures: list[str] = []
+        self.forgotten: set[str] = set()
         self.connects = 0
         self.removed = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,6 +156,8 @@ class MiniBlueZ:
         flags = ("Paired", "Bonded", "Connected", "Trusted", "ServicesResolved")
         properties = {key: Variant("s", value) for key, value in told.items()}
         properties |= {key: Variant("b", False) for key in flags}
+        is_bonded = str(seen.address) in getattr(self.radio.keystore, "all_keys", {})
+        properties |= {key: Variant("b", is_bonded) for key in ("Paired", "Bonded")}
         properties |= {"Adapter": Variant("o", HCI), "UUIDs": Variant("as", uuids), "RSSI": Variant("n", -50)}
         self._add(path, {DEVICE: properties})
 
@@ -253,8 +258,9 @@ class MiniBlueZ:
 
     async def _connect(self, path: str, known: Known) -> None:
         self.connects += 1
-        if self.failures:
-            failure = self.failures.pop(0)
+        is_forgotten = known.address.to_string(False) in self.forgotten
+        if self.failures or is_forgotten:
+            failure = STALE if is_forgotten else self.failures.pop(0)
             if failure == STALE:
                 self._remove(path)
                 raise DBusFailure("org.freedesktop.DBus.Error.UnknownObject", "no such object")

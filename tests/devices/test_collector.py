@@ -147,7 +147,7 @@ def test_a_transfer_that_was_not_completed_keeps_its_records_and_moves_no_mark(c
 
     corner.call(MemoryLink([5, 6], bytes([6, 0, 1, 8])))
 
-    assert corner.kept() == [5, 6]
+    assert corner.kept() == [5, 6, 5, 6], "all are asked for after that, and answered likewise"
     assert corner.mark == 4
     assert corner.call(MemoryLink([5, 6, 7])) == ["0103010500"]
 

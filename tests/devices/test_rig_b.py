@@ -21,7 +21,7 @@ from devices.bluez_agent import AGENT_PATH, open_agent
 from devices.simulator.models import SHOWN_PASSKEY
 from devices.simulator.peripherals import Peripheral, add_device
 from devices.simulator.rig import GLUCOSE_ADDRESS, PRESSURE_ADDRESS, Rig, open_rig
-from devices.transport import Radio
+from devices.transport import Forgotten, Radio, RadioError, Sighting
 from tests.devices.fake_server import FakeServer, serving
 from tests.devices.mini_bluez import ABORTED, HCI, STALE, MiniBlueZ, private_bus
 from tests.devices.test_commands import Processes, until_done
@@ -171,6 +171,48 @@ def test_failed_connects_are_tried_again_by_the_retry_connector(
 
         assert not corner.bluez.failures
         assert corner.bluez.connects > len(failures)
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+def test_a_meter_the_system_has_forgotten_is_let_go_at_once_and_the_other_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    async def story(corner: LinuxCorner) -> None:
+        async with corner.gateway():
+            await corner.until_done()
+            corner.bluez.forgotten = {PRESSURE_ADDRESS}
+            await corner.rig.pressure.take(None, None)
+            await _until(lambda: corner.bluez.connects > 0)
+            await corner.rig.glucose.take(None, None)
+            async with asyncio.timeout(5):
+                await corner.until_records(1)
+            assert "the system has forgotten the meter" in caplog.text
+
+            corner.bluez.forgotten = set()
+            await corner.until_records(2)
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
+@pytest.mark.parametrize(("failure", "most"), [(STALE, 1), ("br-connection-unknown", 3)])
+def test_a_call_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: str, most: int) -> None:
+    """The retry connector would try nine times, and for all that time no other meter would be heard."""
+
+    async def story(corner: LinuxCorner) -> None:
+        seen: asyncio.Queue[Sighting] = asyncio.Queue()
+        radio = Radio()
+        async with radio.watching(("1810",), seen.put_nowait):
+            await corner.rig.pressure.take(None, None)
+            sighting = await seen.get()
+            corner.bluez.failures = [failure] * 20
+            with pytest.raises(Forgotten if failure == STALE else RadioError):
+                async with radio.reach(sighting):
+                    pass
+
+        assert 20 - len(corner.bluez.failures) <= most
 
     on_linux(tmp_path, monkeypatch, story)
 
