@@ -138,6 +138,7 @@ class Connection:
 
 
 OF_CONTACT = ("is_held", "is_clock_told", "is_others")
+DEFAULT_OF_CONTACT = (False, True, False)
 
 
 @dataclass(frozen=True)
@@ -285,16 +286,23 @@ class Journal:
             self._note_contact(connection)
 
     def _note_contact(self, connection: Connection) -> None:
+        told = (connection.is_held, connection.is_clock_told, connection.is_others)
+        is_noted = self.one("select 1 from contact where connection_id = ?", connection.connection_id)
+        if told == DEFAULT_OF_CONTACT and not is_noted:
+            return
         with self.transaction() as db:
             db.execute(
                 "insert or replace into contact values (?, ?, ?, ?, ?)",
-                (connection.connection_id, *(getattr(connection, name) for name in OF_CONTACT), connection.offset_s),
+                (connection.connection_id, *told, connection.offset_s),
             )
 
     def note_clock_set(self, connection_id: str) -> None:
         """Note that the meter's clock is right from now on."""
         with self.transaction() as db:
-            db.execute("update contact set left_offset_s = 0 where connection_id = ?", (connection_id,))
+            db.execute(
+                "insert into contact values (?, ?, ?, ?, 0) on conflict (connection_id) do update set left_offset_s = 0",
+                (connection_id, *DEFAULT_OF_CONTACT),
+            )
 
     def is_clock_told(self, enrolment_id: str) -> bool:
         """Say whether this meter told how its clock stands when it was called on last, or never was."""
