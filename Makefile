@@ -16,6 +16,7 @@ run: ## Set up, seed the demo region, start everything; Ctrl-C stops it
 	@$(SETUP)
 	@exec $(PY) app.py up
 
+# TEST_CLOCK=2026-12-31T23:58 make test: as if it began at that moment of Moscow (tests/run_clock.py).
 test: ## Set up with test tools, then run all tests with a real browser
 	@$(SETUP) --test
 	$(PY) -m pytest -n 2 --dist loadgroup -q

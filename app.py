@@ -81,9 +81,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _settings():  # type: ignore[no-untyped-def]
+    from telemed.clock import set_ahead
     from telemed.settings import from_environment
 
-    return from_environment(folder=ROOT)
+    settings = from_environment(folder=ROOT)
+    set_ahead(settings.clock_offset_s)
+    return settings
 
 
 def migrate(_arguments: argparse.Namespace) -> None:

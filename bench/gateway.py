@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.figure import Figure, quantile
 from devices import wire
 from devices.agent import Agent
+from devices.clock import utc_now
 from devices.journal import Connection, Journal
 from devices.uplink import open_client
 from tests.devices.real_server import Branch, drain, pressure
@@ -83,7 +84,7 @@ async def _stored(branch: Branch) -> Figure:
     async with branch.agent() as agent:
         await drain(agent)
         working = [asyncio.create_task(agent.seal()), asyncio.create_task(agent.send())]
-        now = wire.iso(datetime.now(UTC))
+        now = wire.iso(utc_now())
         agent.journal.open_connection(Connection(str(branch.visit_id), branch.enrolment_id, now, None, 0))
         waits = [await _one(agent, branch, number) for number in range(1, SINGLES + 1)]
         for task in working:
@@ -95,7 +96,7 @@ async def _stored(branch: Branch) -> Figure:
 
 
 async def _one(agent: Agent, branch: Branch, number: int) -> float:
-    now = datetime.now(UTC)
+    now = utc_now()
     raw = pressure(9000 + number, now.replace(tzinfo=None, microsecond=0)).packet()
     begun = time.perf_counter()
     agent.journal.keep_packet(str(branch.visit_id), number, "2a35", raw, wire.iso(now), str(branch.visit_id))

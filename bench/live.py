@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import statistics
 import tempfile
@@ -20,6 +19,7 @@ from telemed.consultation.rules import DESPITE
 from telemed.demo import PASSWORD
 from telemed.settings import from_environment
 from telemed.up import Together, start_all
+from tests import run_clock
 from tests.browser.conftest import FLAGS, chromium_path
 from tests.journey.browser import Browser
 from tests.journey.sockets import Line
@@ -32,10 +32,7 @@ def figures() -> list[Figure]:
     """Return `indication_to_doctor_ms` and `page_bytes_<role>` with `_again` for the second visit."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("TELEMED_")},
-            "TELEMED_DEMO": "1", "TELEMED_DATA_DIR": name, "TELEMED_RADIO": "simulated",
-        }  # fmt: skip
+        environment = run_clock.environment(TELEMED_DEMO="1", TELEMED_DATA_DIR=name, TELEMED_RADIO="simulated")
         together = Together(environment, folder / "log")
         together.run("app.py", "migrate")
         together.run("app.py", "demo", "--branches", "1", "--patients", "5")

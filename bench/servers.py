@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from tests import run_clock
+
 ROOT = Path(__file__).parent.parent
 STARTS_WITHIN_S = 30
 BARE = """
@@ -59,12 +61,11 @@ class Running:
 @contextmanager
 def ours(folder: Path, **settings: str) -> Iterator[Running]:
     """Run the product's server on a prepared data folder."""
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("TELEMED_")},
+    own = {
         "TELEMED_DEMO": "1", "TELEMED_DATA_DIR": str(folder),
         "TELEMED_MEDIA_URL": "http://127.0.0.1:9",  # nobody calls here, and a media process would take a core to start
-        **settings,
     }  # fmt: skip
+    environment = run_clock.environment(**own | settings)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "app.py"), "serve"], env=environment, stdout=log, stderr=log

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ from bench.figure import Figure, quantile
 from telemed.access.models import Account, SignInSession
 from telemed.bootstrap import build
 from telemed.checkup.models import Visit
+from telemed.clock import utc_now
 from telemed.consultation.models import Consultation
 from telemed.crypto.tokens import token_hash
 from telemed.ids import new_id
@@ -122,7 +123,7 @@ def _people_and_calls(folder: Path) -> list[list[str]]:
 
 
 def _signed_in(tx: Session, role: str) -> tuple[str, UUID]:
-    now, person, token = datetime.now(UTC), new_id(), secrets.token_urlsafe(32)
+    now, person, token = utc_now(), new_id(), secrets.token_urlsafe(32)
     tx.add(
         Account(
             id=person, login=f"bench.{person}", role=role, display_name="Bench", password_hash="-",
@@ -140,7 +141,7 @@ def _signed_in(tx: Session, role: str) -> tuple[str, UUID]:
 
 def _case(tx: Session, doctor_id: UUID) -> UUID:
     """Put a case that the doctor has taken into the database. One patient serves for all: only the number counts."""
-    now = datetime.now(UTC)
+    now = utc_now()
     visit = Visit(
         id=new_id(), kind="branch", state="ready", patient_id=cast.MARIA.id, branch_id=cast.OZERKI,
         corner_id=corner_of(cast.OZERKI), protocol="demo-1", identified_by="document", opened_by=cast.ANNA.id,

@@ -13,13 +13,14 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 from uuid import uuid4
 
 from devices import identity, sealing, status, uplink
 from devices.agent import Agent, OpenRadio, press_button, simulator_address, system_radio
+from devices.clock import set_ahead, utc_now
 from devices.decode import run_decode
 from devices.journal import Journal, JournalError, JournalLocked
 from devices.meters import KIND_OF_SERVICE, SERVICE_OF_KIND, EnrolledMeters
@@ -88,6 +89,7 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)  # what we write is for this user alone
     try:
         settings = read_settings(os.environ, Path.cwd())
+        set_ahead(settings.clock_offset_s)
         return COMMANDS[options.command](settings, options)
     except Stopped as error:
         print(error, file=sys.stderr)
@@ -178,7 +180,7 @@ def show_light(folder: Path, light: status.Light) -> None:
 
 def status_command(settings: Settings, options: argparse.Namespace) -> int:
     """Say what is wrong, since when and what to do; the exit code is 0 when nothing is."""
-    light = status.read_light(settings.gateway_dir, datetime.now(UTC), is_alive)
+    light = status.read_light(settings.gateway_dir, utc_now(), is_alive)
     language = options.lang or status.language_of(os.environ.get("LC_ALL") or os.environ.get("LANG") or "")
     lines = status.sentences(light, language, local_zone())
     print(json.dumps(light.as_json()) if options.json else "\n".join(lines))
@@ -230,7 +232,7 @@ def enrol_command(settings: Settings, options: argparse.Namespace) -> int:
     journal = open_journal(settings)
     try:
         enrolment_id = str(uuid4())
-        EnrolledMeters(journal).enrol(enrolment_id, options.kind, options.name, datetime.now(UTC))
+        EnrolledMeters(journal).enrol(enrolment_id, options.kind, options.name, utc_now())
     finally:
         journal.close()
     print(f"Enrolled {options.name} as {enrolment_id}.")
@@ -305,7 +307,7 @@ def make_private(folder: Path) -> Path:
 
 def local_zone() -> tzinfo:
     """Return the wall clock's zone. Fixed for the run: neither Russia nor Belarus moves its clocks."""
-    return datetime.now().astimezone().tzinfo or UTC
+    return utc_now().astimezone().tzinfo or UTC
 
 
 def stop_on_signals() -> asyncio.Event:

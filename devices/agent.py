@@ -11,12 +11,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import httpx
 
 from devices import uplink, wire
+from devices.clock import utc_now
 from devices.collector import SIMULATED_PATIENCE, Collector
 from devices.collector import Patience as RadioPatience
 from devices.identity import Identity
@@ -47,11 +48,6 @@ FIRST_POLL_S = 2.0
 POLL_WHILE_ENROLLING_S = 1.0
 
 OpenRadio = Callable[[], AbstractAsyncContextManager[Radio]]
-
-
-def utc_now() -> datetime:
-    """Return the present moment."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

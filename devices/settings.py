@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ class Settings:
     server_url: str | None
     radio: str
     demo: bool
+    clock_offset_s: int
 
     @property
     def gateway_dir(self) -> Path:
@@ -47,8 +49,13 @@ def read_settings(environment: Mapping[str, str], folder: Path) -> Settings:
         raise SettingsError("TELEMED_SERVER_URL must start with http:// or https://.")
     if radio == "simulated" and demo != "1":
         raise SettingsError("Simulated meters belong to a demo: set TELEMED_DEMO=1, or TELEMED_RADIO=system.")
+    offset = values.get("TELEMED_CLOCK_OFFSET_S") or "0"
+    if not re.fullmatch(r"-?[0-9]{1,10}", offset):
+        raise SettingsError(f"TELEMED_CLOCK_OFFSET_S is {offset!r}; it can be a whole number of seconds.")
+    if offset != "0" and demo != "1":
+        raise SettingsError("TELEMED_CLOCK_OFFSET_S belongs to a demo: a branch lives by its computer's clock.")
     data_dir = Path(values.get("TELEMED_DATA_DIR") or "var")
-    return Settings(data_dir if data_dir.is_absolute() else folder / data_dir, url, radio, demo == "1")
+    return Settings(data_dir if data_dir.is_absolute() else folder / data_dir, url, radio, demo == "1", int(offset))
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -31,7 +31,7 @@ from telemed.branches import web as branches_web
 from telemed.checkup import live as checkup_live
 from telemed.checkup import service as checkup_service
 from telemed.checkup import web as checkup_web
-from telemed.clock import Clock, utc_now
+from telemed.clock import Clock, machine_now, utc_now
 from telemed.consultation import api as consultation_api
 from telemed.consultation import live as consultation_live
 from telemed.consultation import service as consultation_service
@@ -158,7 +158,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now, read_only: boo
         demo=deployment.demo,
         journey=journey.JOURNEY,
     )
-    services.outside["media_plane"] = media_plane(settings, clock)
+    services.outside["media_plane"] = media_plane(settings, machine_now if clock is utc_now else clock)
     services.register([OWN])
     services.register(consultation_service.relations(clock))
     services.country_of = partial(branches_service.country_of, services)

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 Clock = Callable[[], datetime]
 
 
+class _Ahead:
+    """How far this process is ahead of the machine's clock: nothing, but in a demo or a test that asks for it."""
+
+    by = timedelta(0)
+
+
+def set_ahead(seconds: int) -> None:
+    """Let this process live so far ahead of the machine's clock. For demos and tests, once, where a process begins."""
+    _Ahead.by = timedelta(seconds=seconds)
+
+
 def utc_now() -> datetime:
     """Return the present moment in UTC."""
+    return machine_now() + _Ahead.by
+
+
+def machine_now() -> datetime:
+    """Return what the machine's clock says, for what another program will hold against that clock."""
     return datetime.now(UTC)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class Settings:
     max_sockets: int
     series_rule: str
     demo: bool
+    clock_offset_s: int
     server_url: str
     radio: str
 
@@ -75,6 +77,7 @@ def from_environment(environ: Mapping[str, str] | None = None, folder: Path | No
         max_sockets=read.number("TELEMED_MAX_SOCKETS", 200, 1, 5000),
         series_rule=read.choice("TELEMED_SERIES_RULE", "standard-1", SERIES_RULES),
         demo=read.flag("TELEMED_DEMO"),
+        clock_offset_s=read.offset("TELEMED_CLOCK_OFFSET_S"),
         server_url=read.text("TELEMED_SERVER_URL", ""),
         radio=read.choice("TELEMED_RADIO", "system", ("system", "simulated")),
     )
@@ -101,6 +104,8 @@ def read_env_file(path: Path) -> dict[str, str]:
 def _refuse_contradictions(settings: Settings) -> None:
     if settings.demo and settings.host not in ("127.0.0.1", "localhost", "::1"):
         raise StartRefused("TELEMED_DEMO=1 has one-click sign-in, so it only runs on TELEMED_HOST=127.0.0.1.")
+    if settings.clock_offset_s and not settings.demo:
+        raise StartRefused("TELEMED_CLOCK_OFFSET_S is for demos and tests; a deployment lives by its machine's clock.")
     if settings.public_url and not settings.public_url.startswith(("http://", "https://")):
         raise StartRefused("TELEMED_PUBLIC_URL must begin with http:// or https://.")
     local = settings.host in ("127.0.0.1", "localhost", "::1")
@@ -127,6 +132,12 @@ class _Reader:
         text = self.text(name, str(default))
         if not text.isdecimal() or not low <= int(text) <= high:
             raise StartRefused(f"{name} must be a whole number from {low} to {high}.")
+        return int(text)
+
+    def offset(self, name: str) -> int:
+        text = self.text(name, "0")
+        if not re.fullmatch(r"-?[0-9]{1,10}", text):
+            raise StartRefused(f"{name} must be a whole number of seconds.")
         return int(text)
 
     def flag(self, name: str) -> bool:

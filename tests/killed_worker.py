@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from telemed import outbox
-from telemed.clock import utc_now
+from telemed.clock import set_ahead, utc_now
 from telemed.db import Database
 from telemed.outbox import Journey, Worker
 
@@ -34,6 +34,7 @@ def ring(_services: object, tx: outbox.Session, event: BellRang) -> None:
 if __name__ == "__main__":
     outbox.LEASE_S = 0  # whoever dies loses the job at once
     ring.__module__ = "telemed.tests"
+    set_ahead(int(os.environ.get("TEST_CLOCK_OFFSET_S") or 0))
     worker = Worker(None, Database(sys.argv[1]), Journey(durable={BellRang: (ring,)}), utc_now)
     while worker.run_due(limit=5):
         pass

@@ -24,7 +24,7 @@ from telemed.crypto.envelope import Unsealable
 from telemed.ids import new_id
 from telemed.patients.models import Patient
 from telemed.settings import Settings
-from tests import cast
+from tests import cast, run_clock
 
 ROOT = Path(__file__).parent.parent
 ACCOUNT = ("--role", "clerk", "--name", "Лена", "--branch", "174001")
@@ -46,6 +46,7 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str
     for name in [name for name in os.environ if name.startswith("TELEMED_")]:
         monkeypatch.delenv(name)
     for name, value in {
+        **run_clock.clock_setting(),
         "TELEMED_DATA_DIR": str(settings.data_dir),
         "TELEMED_DEMO": "1",
         "TELEMED_MEDIA_URL": "http://127.0.0.1:9",  # no media process of its own

@@ -59,3 +59,13 @@ def test_what_is_not_set_is_safe(tmp_path: Path) -> None:
 
     assert (settings.host, settings.demo, settings.radio) == ("127.0.0.1", False, "system")
     assert settings.is_sqlite
+
+
+def test_a_clock_of_its_own_is_for_a_demo(tmp_path: Path) -> None:
+    ahead = {"TELEMED_CLOCK_OFFSET_S": "-3600"}
+
+    assert from_environment({**ahead, "TELEMED_DEMO": "1"}, tmp_path).clock_offset_s == -3600
+    with pytest.raises(StartRefused, match="lives by its machine's clock"):
+        from_environment(ahead, tmp_path)
+    with pytest.raises(StartRefused, match="whole number of seconds"):
+        from_environment({"TELEMED_CLOCK_OFFSET_S": "tomorrow", "TELEMED_DEMO": "1"}, tmp_path)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
 import time
@@ -24,6 +23,7 @@ from playwright.sync_api import BrowserContext, Page, Playwright, WebSocket, exp
 from telemed.demo import PASSWORD
 from telemed.serve import free_port
 from telemed.up import Together
+from tests import run_clock
 from tests.browser.conftest import FLAGS, chromium_path
 from tests.journey.browser import Browser
 from tests.line import SITES, LineEmulator
@@ -112,9 +112,8 @@ class Village:
     def start(self) -> None:
         """Seed a demo, start the server, lead the hub to it, sign both in and let the doctor take a case."""
         self.port = free_port()
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("TELEMED_")}
         own = {"TELEMED_DEMO": "1", "TELEMED_DATA_DIR": str(self.folder), "TELEMED_PORT": str(self.port)}
-        self.together = Together({**clean, **own, **self.environment}, self.folder / "log")
+        self.together = Together(run_clock.environment(**own, **self.environment), self.folder / "log")
         assert self.together.run("app.py", "migrate") == 0
         assert self.together.run("app.py", "demo", "--branches", "1", "--patients", "4") == 0
         self.start_server()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from telemed.keeper import keep
 from telemed.settings import from_environment
 from telemed.up import Together, start_all
+from tests import run_clock
 from tests.browser.conftest import FLAGS, chromium_path
 
 ROOT = Path(__file__).parent.parent
@@ -35,12 +35,7 @@ def main() -> int:
     TARGET.mkdir(parents=True, exist_ok=True)
     keep()
     with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("TELEMED_")},
-            "TELEMED_DEMO": "1",
-            "TELEMED_DATA_DIR": folder,
-            "TELEMED_RADIO": "simulated",
-        }
+        environment = run_clock.environment(TELEMED_DEMO="1", TELEMED_DATA_DIR=folder, TELEMED_RADIO="simulated")
         together = Together(environment, Path(folder) / "log")
         if together.run("app.py", "migrate") or together.run("app.py", "demo", "--branches", "3", "--patients", "8"):
             return 1

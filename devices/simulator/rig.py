@@ -14,6 +14,7 @@ from bumble.hci import HCI_ErrorCode
 from bumble.link import LocalLink
 from bumble.transport.common import StreamPacketSink, StreamPacketSource
 
+from devices.clock import wall_clock
 from devices.simulator.models import GlucoseModel, MeterClock, PressureModel
 from devices.simulator.peripherals import CornerController, GlucoseMeter, Peripheral, PressureMeter, add_device
 from devices.simulator.radio import CENTRAL_ADDRESS, radio_over
@@ -62,14 +63,9 @@ class Rig:
         return radio_over(device)
 
 
-def local_wall_clock() -> datetime:
-    """Return what a clock on the wall shows: no zone, as a meter has none."""
-    return datetime.now()  # noqa: DTZ005
-
-
 @asynccontextmanager
 async def open_rig(
-    wall_clock: Callable[[], datetime] = local_wall_clock, seed: int | None = None
+    wall_clock: Callable[[], datetime] = wall_clock, seed: int | None = None
 ) -> AsyncIterator[Rig]:
     """Yield a rig whose meters are switched on."""
     rig = Rig(wall_clock, seed)

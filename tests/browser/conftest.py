@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from telemed.settings import from_environment
 from telemed.up import Together, start_all
+from tests import run_clock
 
 ROOT = Path(__file__).parent.parent.parent
 FLAGS = [
@@ -49,12 +50,9 @@ def chromium_path() -> str:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start server, media, meters and gateway; give the server's address."""
     folder = tmp_path_factory.mktemp("demo")
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("TELEMED_")},
-        "TELEMED_DEMO": "1",
-        "TELEMED_DATA_DIR": str(folder),
-        "TELEMED_RADIO": "simulated",
-    }
+    environment = run_clock.environment(
+        TELEMED_DEMO="1", TELEMED_DATA_DIR=str(folder), TELEMED_RADIO="simulated"
+    )
     together = Together(environment, folder / "log")
     assert together.run("app.py", "migrate") == 0
     assert together.run("app.py", "demo", "--branches", "2", "--patients", "6") == 0

@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from devices import sealing, wire
+from devices.clock import utc_now
 from devices.identity import Identity
 
 GATEWAY_ID = "11111111-1111-4111-8111-111111111111"
@@ -83,7 +83,7 @@ class FakeServer:
                 "branch_name": "Branch 1",
                 "deployment_id": str(uuid4()),
                 "epoch": self.epoch,
-                "time": wire.iso(datetime.now(UTC)),
+                "time": wire.iso(utc_now()),
                 "ingest_key": self.identity().ingest_key.as_json(),
                 "server_key": self.identity().server_key.as_json(),
                 "ruleset": {"id": "demo-1"},
@@ -99,7 +99,7 @@ class FakeServer:
         self.changed.set()
         answer = {
             "epoch": self.epoch,
-            "time": wire.iso(datetime.now(UTC)),
+            "time": wire.iso(utc_now()),
             "watermark": self.watermark,
             "next_poll_s": 0.1,
             "orders": [order for order in self.orders if order["no"] > body["last_order"]],
@@ -116,7 +116,7 @@ class FakeServer:
             return await self._signed(request, 409, {"error": "sequence_gap", "expected": self.watermark + 1})
         results = [self._take(item) for item in body["items"][: self.most_a_batch]]
         self.changed.set()
-        answer = {"epoch": self.epoch, "time": wire.iso(datetime.now(UTC)), "watermark": self.watermark}
+        answer = {"epoch": self.epoch, "time": wire.iso(utc_now()), "watermark": self.watermark}
         return await self._signed(request, 200, answer | {"results": results})
 
     def _take(self, entry: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sqlalchemy import select
 
 from devices import identity, sealing, uplink, wire
 from devices.agent import Agent, system_radio
+from devices.clock import utc_now
 from devices.journal import Connection, Journal
 from devices.meters import BLOOD_PRESSURE, EnrolledMeters
 from devices.outbox import Outbox
@@ -30,7 +31,7 @@ from devices.session import Session
 from devices.simulator.models import Pressure
 from telemed.bootstrap import build_services
 from telemed.readings.models import Reading, Transmission
-from tests import cast
+from tests import cast, run_clock
 from tests.conftest import prepare, settings_for
 from tests.make import Hands, meter_of
 
@@ -76,7 +77,7 @@ class Branch:
 
     def _open_visit(self) -> None:
         journal = Journal(self.gateway_dir / "journal.db")
-        now = datetime.now(UTC)
+        now = utc_now()
         EnrolledMeters(journal).enrol(self.enrolment_id, BLOOD_PRESSURE, "SIM-BP", now)
         outbox = Outbox(journal, self.identity.gateway_id, self.identity.branch_id)
         Session(journal, outbox).open_visit(str(self.visit_id), now)
@@ -92,7 +93,7 @@ class Branch:
         try:
             with journal.transaction():  # syncs prove nothing here
                 for number, visit_id in enumerate(ids):
-                    begun = datetime.now(UTC) - timedelta(hours=hours * (visits - number) / visits)
+                    begun = utc_now() - timedelta(hours=hours * (visits - number) / visits)
                     self._measure(journal, visit_id, begun, range(number * readings, (number + 1) * readings))
         finally:
             journal.close()
@@ -153,11 +154,10 @@ class Branch:
         self.log.close()
 
     def _start(self, name: str, *arguments: str, **environment: str) -> None:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("TELEMED_")}
         ours = {"TELEMED_DATA_DIR": str(self.folder), "TELEMED_DEMO": "1", "TZ": "UTC", **environment}
         self.running[name] = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=clean | ours, stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            [sys.executable, *arguments], cwd=ROOT, env=run_clock.environment(**ours), stdin=subprocess.DEVNULL,
+            stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
     def stored(self) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from devices import uplink, wire
 from devices.agent import Agent, Waits, system_radio
+from devices.clock import utc_now
 from devices.journal import Connection, Journal, JournalFull
 from devices.status import Light
 from tests.devices.fake_server import FakeServer, serving
@@ -34,7 +35,7 @@ class Gateway:
 
     def __init__(self, folder: Path, server: FakeServer, url: str) -> None:
         self.journal, self.server, self.url = Journal(folder / "journal.db"), server, url
-        self.now = datetime.now(UTC)
+        self.now = utc_now()
         self.lights: list[str] = []
         self.lit = asyncio.Event()
 
@@ -104,7 +105,7 @@ def other_certificate(folder: Path) -> ssl.SSLContext:
     """Return a TLS server's side with a certificate that nobody vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "elsewhere")])
-    today = datetime.now(UTC)
+    today = utc_now()
     certificate = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
         .serial_number(1).not_valid_before(today - timedelta(days=1)).not_valid_after(today + timedelta(days=1))
@@ -190,7 +191,7 @@ def test_a_clock_that_jumps_makes_nothing_forgotten_or_sent_twice(tmp_path: Path
                 await gateway.until_light("clock_wrong")
                 assert not agent.may_forget()
                 assert agent.outbox.stored() == WAITING
-                gateway.now = datetime.now(UTC)
+                gateway.now = utc_now()
                 await server.until(lambda: server.beats[-1]["status"] == "ok")
                 async with asyncio.timeout(20):
                     while not agent.may_forget():

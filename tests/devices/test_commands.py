@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import stat
 import sys
@@ -17,6 +16,7 @@ import httpx
 import pytest
 
 from devices import identity
+from tests import run_clock
 from tests.devices.fake_server import FakeServer, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +31,9 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: list[asyncio.subprocess.Process] = []
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("TELEMED_")},
-            "TELEMED_DATA_DIR": str(folder),
-            "TELEMED_RADIO": "simulated",
-            "TELEMED_DEMO": "1",
-        }
+        self.environment = run_clock.environment(
+            TELEMED_DATA_DIR=str(folder), TELEMED_RADIO="simulated", TELEMED_DEMO="1"
+        )
 
     async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(

@@ -18,6 +18,16 @@ def test_the_environment_wins_over_the_env_file_and_both_over_defaults(tmp_path:
     assert (settings.demo, settings.radio, settings.server_url) == (True, "system", None)
 
 
+def test_a_clock_of_its_own_is_for_a_demo(tmp_path: Path) -> None:
+    ahead = {"TELEMED_CLOCK_OFFSET_S": "3600"}
+
+    assert read_settings({**ahead, "TELEMED_DEMO": "1"}, tmp_path).clock_offset_s == 3600
+    with pytest.raises(SettingsError, match="lives by its computer's clock"):
+        read_settings(ahead, tmp_path)
+    with pytest.raises(SettingsError, match="whole number of seconds"):
+        read_settings({"TELEMED_CLOCK_OFFSET_S": "1.5", "TELEMED_DEMO": "1"}, tmp_path)
+
+
 def test_an_env_file_that_is_none_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TELEMED_DEMO\n")
 

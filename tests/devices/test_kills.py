@@ -7,11 +7,11 @@ import json
 import random
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from devices.clock import utc_now
 from devices.simulator.rig import Rig, open_rig, serve_hci
 from tests.devices.real_server import Branch, number_of, pressure
 
@@ -66,7 +66,7 @@ async def survive(branch: Branch, readings: int, every: int, seed: int) -> dict[
     """Let a meter with so many readings meet the branch; return how often what was broken."""
     async with (
         asyncio.timeout(LIMIT_S),
-        open_rig(lambda: datetime.now(UTC).replace(tzinfo=None), seed=1) as rig,
+        open_rig(lambda: utc_now().replace(tzinfo=None), seed=1) as rig,
         serve_hci(rig) as hci,
     ):
         (branch.folder / "meters").mkdir()

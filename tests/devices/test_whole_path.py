@@ -14,6 +14,7 @@ from aiohttp import web
 
 from devices import uplink, wire
 from devices.agent import Agent, Waits
+from devices.clock import utc_now
 from devices.collector import Patience
 from devices.journal import Journal
 from devices.simulator.radio import open_radio
@@ -94,7 +95,7 @@ class Corner:
 
 
 def utc_wall_clock() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+    return utc_now().replace(tzinfo=None)
 
 
 def in_corner(folder: Path, story: Callable[[Corner], Awaitable[None]], over_tcp: bool = False) -> None:

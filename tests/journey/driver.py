@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from telemed.keeper import keep
+from tests import run_clock
 from tests.journey.canaries import Canaries
 from tests.journey.processes import Processes
 from tests.journey.scene import Limits
@@ -67,6 +68,7 @@ def run(json_output: bool = False, data_dir: Path | None = None, without: str | 
     # SIGTERM would end us at once, before the story's processes could stop in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     keep()
+    run_clock.begin()
     say = _to_nobody if json_output else _to_terminal
     report = play(folder, without, say=say)
     if json_output:

@@ -6,10 +6,10 @@ import csv
 import hashlib
 import io
 import re
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from telemed.clock import utc_now
 from tests.journey.browser import PageWrong
 from tests.journey.scene import Scene
 
@@ -62,7 +62,7 @@ async def hand_over_offline(scene: Scene) -> str:
 
 def recorded(scene: Scene) -> list[dict[str, Any]]:
     """Return what the phone recorded: nobody at home first, then handed over with the proof."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = utc_now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
     parcel = scene.ids["parcel"]
     ids = [scene.ids.setdefault(f"event {n}", str(uuid4())) for n in (1, 2)]
     common = {"parcel_id": parcel, "happened_at": scene.ids.setdefault("recorded_at", now)}

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from tests import run_clock
+
 ROOT = Path(__file__).parent.parent.parent
 STOP_S = 8.0
-OURS = "TELEMED_"
 
 
 class ProcessFailed(Exception):
@@ -35,18 +36,11 @@ class Processes:
     def __post_init__(self) -> None:
         (self.data_dir / "logs").mkdir(parents=True)
         (self.data_dir / "tmp").mkdir()
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        self.environment = {
-            **clean,
-            "TELEMED_DATA_DIR": str(self.data_dir),
-            "TELEMED_DEMO": "1",
-            "TELEMED_HOST": "127.0.0.1",
-            "TELEMED_PORT": "0",
-            "TELEMED_RADIO": "simulated",
-            "TMPDIR": str(self.data_dir / "tmp"),
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        self.environment = run_clock.environment(
+            TELEMED_DATA_DIR=str(self.data_dir), TELEMED_DEMO="1", TELEMED_HOST="127.0.0.1", TELEMED_PORT="0",
+            TELEMED_RADIO="simulated", TMPDIR=str(self.data_dir / "tmp"), PYTHONUNBUFFERED="1",
+            PYTHONDONTWRITEBYTECODE="1",
+        )  # fmt: skip
 
     def start(self, name: str, *arguments: str) -> None:
         """Start `python ARGUMENTS` under `name`."""
