@@ -23,7 +23,7 @@ SHOWN = ("title", "aria-label", "placeholder", "alt", "data-label", "data-mine",
 # Names that are the same in every language: formats, the languages themselves, keys, what a meter's display shows.
 # Text inside <code> is a name that a machine knows a thing by (an action, a sign-in name).
 SAME = {
-    "CSV", "QR", "SIM", "SIM-BP", "SIM-GL", "English", "Esc", "Telemed", "telemed", "HI", "LO",
+    "CSV", "QR", "SIM", "SIM-BP", "SIM-GL", "English", "Esc", "Telemed", "telemed", "HI", "LO", "UTC",
     "ESC", "ESH", "ISH", "ACC", "AHA", "ACC/AHA", "Hypertension", "Canada",  # names of guidelines, as they are cited
 }  # fmt: skip
 COMMAND = re.compile(r"python app\.py [a-z ]+(NAME --role ROLE --name \"FULL NAME\")?")

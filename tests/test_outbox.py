@@ -166,7 +166,7 @@ def test_killed_workers_lose_and_double_nothing(db_services: Services, db_settin
 @pytest.mark.parametrize("event", [*journey.DURABLE, *journey.LIVE])
 def test_an_event_carries_ids_codes_and_times_only(event: type) -> None:
     allowed = {"UUID", "datetime", "UUID | None", "bool", "int", "str"}
-    codes = {"level", "status", "outcome", "purpose", "kind", "reason", "line_class", "state", "verdict"}
+    codes = {"level", "status", "outcome", "purpose", "kind", "reason", "line_class", "state", "verdict", "ending"}
 
     assert {str(field.type) for field in fields(event)} <= allowed
     assert {field.name for field in fields(event) if str(field.type) == "str"} <= codes

@@ -1,7 +1,7 @@
 // What a code was meant to be: scanned or typed under a Russian or Belarusian keyboard, or with letters that look alike.
 // The same table as telemed/keyboards.py; tests/contract/code-readings.json holds both to it.
 
-const KEYS = ["йцукенгшщзхъфывапролджэячсмитьбюёіў", "qwertyuiop[]asdfghjkl;'zxcvbnm,.`bo"];
+const KEYS = ["йцукенгшщзхъфывапролджэячсмитьбюёіў", "qwertyuiop[]asdfghjkl;'zxcvbnm,.\u0060bo"];
 const LOOKS = ["авекмнорстухіјѕьзб", "abekmhopctyxijsb36"];
 const LAYOUT_SIGNS = /[фивуі]/;
 const MISREAD = { o: "0", i: "1", l: "1", "|": "1" };
