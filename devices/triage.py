@@ -1,5 +1,6 @@
-"""Triage at the branch, for the hours without a line. The server has its own copy; tests/contract/triage-cases.json
-holds both to the same answers. Ruleset `triage-ru-2026.1`, to be signed by a named clinician before a live pilot.
+"""Triage at the branch, ready for the hours without a line: nothing in the gateway calls it yet. The server has its own
+copy; tests/contract/triage-cases.json holds both to the same answers. Ruleset `triage-ru-2026.1`, to be signed by a named
+clinician before a live pilot.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from telemed.errors import Unavailable
+
 Tx = Session  # one transaction; the name by which modules without SQLAlchemy speak of it
 BUSY_MS = 15_000
 SQLITE_CONNECTIONS = 32
@@ -135,13 +137,14 @@ class Database:
             connection.close()  # back to the pool, which rolls back
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, wait_s: float | None = None) -> Iterator[Session]:
         """Yield a transaction that may write. It commits at the end, or rolls back whole on any error.
 
-        Raises NestedWrite inside another one of this thread: it would wait for that one, which waits for it.
+        Raises NestedWrite inside another one of this thread: it would wait for that one, which waits for it. With
+        `wait_s`, raises Unavailable or OperationalError when another writer holds SQLite's lock for longer.
         """
-        with self._alone(), self._writer(), Session(self.engine, expire_on_commit=False) as tx:
-            tx.connection(execution_options={"telemed_write": True})
+        with self._alone(), self._writer(wait_s), Session(self.engine, expire_on_commit=False) as tx:
+            tx.connection(execution_options={"telemed_write": True, "telemed_wait_s": wait_s})
             try:
                 yield tx
                 tx.commit()
@@ -162,15 +165,19 @@ class Database:
             self._writing.now = False
 
     @contextmanager
-    def _writer(self) -> Iterator[None]:
+    def _writer(self, wait_s: float | None) -> Iterator[None]:
         if not self.is_sqlite:
             yield
             return
-        with self._write_lock:
+        if not self._write_lock.acquire(timeout=-1 if wait_s is None else wait_s):
+            raise Unavailable()
+        try:
             yield
             self._writes += 1
             if self._writes % CHECKPOINT_EVERY == 0:
                 self._checkpoint()
+        finally:
+            self._write_lock.release()
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file. Only for the one writing process.
@@ -249,4 +256,14 @@ def _begin(connection: Any) -> None:
     options = connection.get_execution_options()
     if options.get("telemed_plain"):
         return
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("telemed_write") else "BEGIN")
+    if not options.get("telemed_write"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    wait_s = options.get("telemed_wait_s")
+    if wait_s is not None:  # another process may hold the file
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        if wait_s is not None:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_MS}")

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import bindparam, delete, func, outerjoin, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
@@ -17,11 +19,13 @@ from telemed.access.relations import NOBODY, SYSTEM, Principal, Subject
 from telemed.access.roles import ROLES
 from telemed.crypto import passwords, tokens
 from telemed.db import Reads
-from telemed.errors import Forbidden, Invalid, TooMany
+from telemed.errors import Forbidden, Invalid, TooMany, Unavailable
 from telemed.i18n import LANGUAGES
 from telemed.ids import new_id
 from telemed.prepared import ask
 from telemed.services import Services
+
+log = structlog.get_logger()
 
 ABSOLUTE = timedelta(hours=12)  # NIST SP 800-63B AAL2, the stricter reading
 IDLE = timedelta(minutes=30)
@@ -174,10 +178,14 @@ def _principal(row: Any) -> Principal:
 
 
 def _touch(services: Services, session_id: UUID, now: datetime) -> None:
-    with services.db.write() as tx:
-        session = tx.get(SignInSession, session_id)
-        if session is not None:
-            session.last_seen_at = now
+    """Note that a session is in use, if that can be noted at once: no page waits for it, and none fails with it."""
+    try:
+        with services.db.write(wait_s=0) as tx:
+            session = tx.get(SignInSession, session_id)
+            if session is not None:
+                session.last_seen_at = now
+    except (Unavailable, OperationalError) as error:
+        log.warning("session.not_touched", error=type(error).__name__)
 
 
 def sign_out(services: Services, who: Principal) -> None:

@@ -16,7 +16,8 @@ class Visit(Base):
     """A patient at the corner. `kind`: branch, doorstep, home, outreach. `state`: open, ready (for the doctor), closed.
     `ending`: rules.ENDINGS once closed; None on visits of an older release.
     Sealed `answers`: {symptoms: [code], question: str, medicines: str, allergies: str, fasting: bool|None,
-    arm: left|right, cuff: small|medium|large, known_hypertension: bool|None}.
+    arm: left|right, cuff: small|medium|large, known_hypertension: bool|None, and once something was taken back earlier:
+    [{at: moment, the answers of before that it changed}]}.
     `gateway_id` and `kit_id` bind the visit: what another gateway or another kit's meter gives is never this patient's.
     """
 

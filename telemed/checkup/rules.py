@@ -39,6 +39,7 @@ ENDINGS = ("seen", "left", "ambulance", "wrong_person")
 WRONG_PERSON = "wrong_person"
 UNDO_WITHIN = timedelta(seconds=30)
 TEXTS = ("question", "medicines", "allergies")
+ANSWERS = ("symptoms", "fasting", "known_hypertension", "arm", "cuff", *TEXTS)
 TEXT_MAX = 500
 STANDARD_RULE = "standard-1"
 DEMO = "demo"
@@ -93,6 +94,25 @@ SIMULATED_FAULTS: Mapping[str, tuple[str, ...]] = {
 def is_red_flag(symptoms: Sequence[str]) -> bool:
     """Tell whether a symptom alone makes an emergency, whatever the numbers."""
     return any(symptom in RED_FLAGS for symptom in symptoms)
+
+
+def with_earlier(before: Mapping[str, Any], now: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """Return the answers as they are now, with what was said before and taken back: a doctor sees both."""
+    taken_back = {
+        name: before[name] for name in ANSWERS
+        if before.get(name) not in (None, "", []) and before[name] != now.get(name)
+    }  # fmt: skip
+    if not set(before.get("symptoms", ())) - set(now.get("symptoms", ())):
+        taken_back.pop("symptoms", None)  # more was said, nothing taken back
+    earlier = [*before.get("earlier", ()), *([{"at": at, **taken_back}] if taken_back else ())]
+    return {**now, "earlier": earlier} if earlier else dict(now)
+
+
+def corrected(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answers with what is said anew. `changes["symptoms"]` gives a yes or no to those asked again."""
+    said = changes.get("symptoms", {})
+    symptoms = [code for code in SYMPTOMS if said.get(code, code in before.get("symptoms", ()))]
+    return {**before, **changes, "symptoms": symptoms}
 
 
 def may_go(state: str, to: str) -> bool:
@@ -270,12 +290,16 @@ def arms_of(arm: str, readings: int, *, both: bool) -> list[str | None]:
 
 
 def answer_faults(answers: Mapping[str, Any]) -> dict[str, str]:
-    """Return the wrong fields of the answers with their codes. A red flag is stored at once, with arm and cuff open."""
-    open_allowed = ("",) if is_red_flag(answers.get("symptoms", ())) else ()
+    """Return the wrong fields of the answers with their codes. A red flag is stored at once, with arm and cuff open and
+    with every word that was typed: nothing that a doctor reads then is refused or cut.
+    """
+    is_red = is_red_flag(answers.get("symptoms", ()))
+    open_allowed = ("",) if is_red else ()
     faults = {}
     if set(answers.get("symptoms", ())) - set(SYMPTOMS):
         faults["symptoms"] = "invalid"
-    faults |= {name: "too_long" for name in TEXTS if length(answers.get(name, "")) > TEXT_MAX}
+    if not is_red:
+        faults |= {name: "too_long" for name in TEXTS if length(answers.get(name, "")) > TEXT_MAX}
     if answers.get("arm") not in ARMS + open_allowed:
         faults["arm"] = "required"
     if answers.get("cuff") not in CUFFS + open_allowed:

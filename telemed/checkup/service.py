@@ -20,6 +20,7 @@ from telemed.checkup import rules
 from telemed.checkup.events import MeasurementAsked, SymptomsAnswered, VisitClosed, VisitOpened, VisitReady
 from telemed.checkup.models import SeriesStep, Visit
 from telemed.checkup.service_series import OPEN_STEPS, choose_arms, last_arm, protocols, steps_of
+from telemed.clock import iso, parse_iso
 from telemed.db import Reads
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
@@ -182,26 +183,47 @@ def answer_questions(services: Services, who: Principal, visit_id: UUID, answers
         visit = _living(tx, visit_id)
         before = read_answers(services, tx, visit)
         given = {name: before[name] for name in rules.TEXTS if before.get(name) and not answers.get(name)}
-        services.vault.seal(tx, visit, "answers", {**answers, **given})
-        visit.answered_at = services.clock()
-        choose_arms(tx, visit, answers.get("arm") or None)
-        services.publish(tx, SymptomsAnswered(visit.id, visit.patient_id, visit.branch_id, visit.answered_at))
+        _keep_answers(services, tx, visit, {**answers, **given})
     return rules.is_red_flag(answers.get("symptoms", ()))
+
+
+def correct_answers(services: Services, who: Principal, visit_id: UUID, changes: dict[str, Any]) -> bool:
+    """Store what is said anew beside what was said before; tell whether an emergency is among it. The other answers stay,
+    and nobody sees them. Raises Invalid, or Conflict("questions_first").
+    """
+    with services.act(who, "visit.answer", subject_of(services, visit_id)) as tx:
+        visit = _living(tx, visit_id)
+        if visit.answered_at is None:
+            raise Conflict("questions_first")
+        answers = rules.corrected(read_answers(services, tx, visit), changes)
+        faults = {name: code for name, code in rules.answer_faults(answers).items() if name in changes}
+        if faults:
+            raise Invalid(fields=faults)
+        _keep_answers(services, tx, visit, answers)
+    return rules.is_red_flag([code for code, is_yes in changes.get("symptoms", {}).items() if is_yes])
+
+
+def _keep_answers(services: Services, tx: Session, visit: Visit, answers: dict[str, Any]) -> None:
+    now = services.clock()
+    services.vault.seal(tx, visit, "answers", rules.with_earlier(read_answers(services, tx, visit), answers, iso(now)))
+    visit.answered_at = now
+    choose_arms(tx, visit, answers.get("arm") or None)
+    services.publish(tx, SymptomsAnswered(visit.id, visit.patient_id, visit.branch_id, now))
 
 
 def complete_answers(services: Services, who: Principal, visit_id: UUID, more: dict[str, str]) -> None:
     """Add texts to answers that were left empty; one that is there already stays. Raises Invalid, or
     Conflict("questions_first").
     """
-    faults = {name: "too_long" for name, text in more.items() if length(text) > rules.TEXT_MAX}
-    faults |= {name: "unknown_field" for name in more if name not in rules.TEXTS}
-    if faults:
-        raise Invalid(fields=faults)
+    too_long = {name: "too_long" for name, text in more.items() if length(text) > rules.TEXT_MAX}
+    faults = {name: "unknown_field" for name in more if name not in rules.TEXTS}
     with services.act(who, "visit.answer", subject_of(services, visit_id)) as tx:
         visit = _living(tx, visit_id)
         if visit.answered_at is None:
             raise Conflict("questions_first")
         answers = read_answers(services, tx, visit)
+        if faults or (too_long and not rules.is_red_flag(answers.get("symptoms", ()))):
+            raise Invalid(fields=too_long | faults)
         given = {name: text for name, text in answers.items() if name in rules.TEXTS and text}
         services.vault.seal(tx, visit, "answers", {**answers, **more, **given})
         services.publish(tx, SymptomsAnswered(visit.id, visit.patient_id, visit.branch_id, services.clock()))
@@ -221,7 +243,9 @@ def answers_of(services: Services, who: Principal, visit_id: UUID) -> dict[str, 
     with services.act(who, "visit.read_answers", subject_of(services, visit_id)) as tx:
         visit = tx.get(Visit, visit_id)
         assert visit is not None
-        return read_answers(services, tx, visit)
+        answers = read_answers(services, tx, visit)
+        earlier = [{**old, "at": parse_iso(old["at"])} for old in answers.get("earlier", ())]
+        return {**answers, "earlier": earlier} if earlier else answers
 
 
 # --- the series ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +14,15 @@ from telemed.checkup import rules, service, service_simulated
 from telemed.errors import Conflict, Invalid
 from telemed.patients import service as patients
 from telemed.web import words
+from telemed.web.errors import last_word
 from telemed.web.guard import guard, services, who
+from telemed.web.patience import within
 
 pages = Blueprint("checkup", __name__)
+RED_WAIT_S = 2.0  # so long a red card may wait for its answers to be stored
+YES_NO: dict[str, dict[str, bool | None]] = {
+    "fasting": {"yes": True, "no": False, "unknown": None}, "known_hypertension": {"yes": True, "no": False}
+}  # fmt: skip
 
 
 @pages.get("/visits/<uuid:visit_id>/questions")
@@ -27,15 +35,57 @@ def questions(visit_id: UUID) -> ResponseReturnValue:
 @pages.post("/visits/<uuid:visit_id>/questions")
 @guard("visit.answer")
 def answer(visit_id: UUID) -> ResponseReturnValue:
-    """Store the answers; one red flag leads to the red card at once."""
+    """Store the answers; one red flag leads to the red card at once, and waits for nothing on its way."""
     answers, faults = _answers()
     if faults:
         return _questions(visit_id, answers, faults), 422
     try:
-        is_red = service.answer_questions(services(), who(), visit_id, answers)
+        is_red = _keep(visit_id, partial(service.answer_questions, services(), who(), visit_id, answers))
     except Invalid as error:
         return _questions(visit_id, answers, error.faults), 422
-    return redirect(url_for("checkup.emergency" if is_red else "counter.visit", visit_id=visit_id))
+    return redirect(url_for("counter.emergency" if is_red else "counter.visit", visit_id=visit_id))
+
+
+@pages.get("/visits/<uuid:visit_id>/correct")
+@guard("visit.answer")
+def correct(visit_id: UUID) -> ResponseReturnValue:
+    """Ask again what was answered wrongly. What was said before is not shown to who stands at the counter."""
+    return _correction(visit_id, {})
+
+
+@pages.post("/visits/<uuid:visit_id>/correct")
+@guard("visit.answer")
+def store_correction(visit_id: UUID) -> ResponseReturnValue:
+    """Store what is said anew; both stay for the doctor."""
+    changes = _changes()
+    try:
+        is_red = _keep(visit_id, partial(service.correct_answers, services(), who(), visit_id, changes))
+    except Invalid as error:
+        return _correction(visit_id, error.faults), 422
+    except Conflict as error:
+        flash(words.say_code(error.code, **error.facts), "warn")
+        return redirect(url_for("counter.visit", visit_id=visit_id))
+    if not is_red:
+        flash("The correction is kept. The doctor sees both.", "success")
+    return redirect(url_for("counter.emergency" if is_red else "counter.visit", visit_id=visit_id))
+
+
+def _keep(visit_id: UUID, store: Callable[[], bool]) -> bool:
+    """Store answers; with a red flag among them give up waiting soon, as the card needs nobody's answer."""
+    return within(RED_WAIT_S, store) if _has_red_flag() else store()
+
+
+def _has_red_flag() -> bool:
+    return any(request.form.get(f"symptom-{code}") == "yes" for code in rules.RED_FLAGS)
+
+
+@last_word("checkup.answer", "checkup.store_correction")
+def show_card_alone(code: str) -> str | None:
+    """Show the red card by the form alone, whatever went wrong with it: nobody has been told."""
+    if not _has_red_flag():
+        return None
+    visit_id = (request.view_args or {}).get("visit_id")
+    return render_template("checkup/emergency.html", visit_id=visit_id, is_late=code == "not_stored_yet")
 
 
 @pages.post("/visits/<uuid:visit_id>/complete")
@@ -51,13 +101,6 @@ def complete(visit_id: UUID) -> ResponseReturnValue:
     except Conflict as error:
         flash(words.say_code(error.code, **error.facts), "warn")
     return redirect(url_for("counter.visit", visit_id=visit_id))
-
-
-@pages.get("/visits/<uuid:visit_id>/emergency")
-@guard("visit.read")
-def emergency(visit_id: UUID) -> ResponseReturnValue:
-    """Show the red card at once: the triage of the desk comes from a job, which may be late."""
-    return render_template("checkup/emergency.html", visit=service.visit_view(services(), who(), visit_id))
 
 
 @pages.post("/visits/<uuid:visit_id>/measure")
@@ -130,9 +173,30 @@ def _answers() -> tuple[dict[str, Any], dict[str, str]]:
     found = rules.answer_faults(answers) | faults
     if not rules.is_red_flag(answers["symptoms"]):
         return answers, found
-    # A red flag is never held up by a question that was left open, nor by a text that is too long.
-    return answers | {name: answers[name][: rules.TEXT_MAX] if code == "too_long" else ""
-                      for name, code in found.items() if name in answers}, {}  # fmt: skip
+    # A red flag is never held up by a question that was left open; what was typed is kept whole.
+    return answers | {name: "" for name in found if name in ("arm", "cuff")}, {}
+
+
+def _changes() -> dict[str, Any]:
+    """Return what is answered anew; an answer left as it was is none."""
+    form = request.form
+    said = {code: form.get(f"symptom-{code}") for code in rules.SYMPTOMS}
+    changes: dict[str, Any] = {
+        "symptoms": {code: answer == "yes" for code, answer in said.items() if answer in ("yes", "no")}
+    }
+    for name, values in YES_NO.items():
+        if form.get(name) in values:
+            changes[name] = values[form[name]]
+    typed = {name: form.get(name, "").strip() for name in ("arm", "cuff", *rules.TEXTS)}
+    return changes | {name: text for name, text in typed.items() if text}
+
+
+def _correction(visit_id: UUID, faults: dict[str, str]) -> str:
+    visit = service.visit_view(services(), who(), visit_id)
+    return render_template(
+        "checkup/correct.html", visit=visit, faults=faults, typed=request.form, red_flags=rules.RED_FLAGS,
+        patient=patients.patient_card(services(), who(), visit.patient_id), others=rules.OTHER_SYMPTOMS,
+    )  # fmt: skip
 
 
 def _questions(visit_id: UUID, answers: dict[str, Any], faults: dict[str, str]) -> str:

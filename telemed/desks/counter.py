@@ -117,6 +117,16 @@ def visit(visit_id: UUID) -> ResponseReturnValue:
     )
 
 
+@pages.get("/visits/<uuid:visit_id>/emergency")
+@guard("visit.read")
+def emergency(visit_id: UUID) -> ResponseReturnValue:
+    """Show the red card at once, with what is so about the doctor: the triage comes from a job, which may be late."""
+    view = checkup.visit_view(services(), who(), visit_id)
+    words.use_zone(branches.branch_view(services(), who(), view.branch_id).zone)
+    case = consultation.case_state(services(), who(), visit_id)
+    return render_template("desks/counter/emergency.html", visit=view, case=case)
+
+
 def _branch_id() -> UUID:
     branch_id = who().branch_id
     if branch_id is None:

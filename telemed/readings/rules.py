@@ -1,7 +1,7 @@
 """Triage and the judgement of a gateway's item: pure decisions over plain values.
 
 Thresholds: ruleset `triage-ru-2026.1`, a proposal that a named clinician must sign before a live pilot. The gateway
-has its own copy of the triage; tests/contract/triage-cases.json holds both to the same answers.
+has its own copy of the triage, which nothing calls yet; tests/contract/triage-cases.json holds both to the same answers.
 """
 
 from __future__ import annotations

@@ -477,7 +477,7 @@ def triage_visit_by_id(services: Services, tx: Session, visit_id: UUID) -> None:
 
 def level_of_visit(services: Services, who: Principal, visit_id: UUID) -> str:
     """Return the visit's urgency for who sees its status, as stored; UNKNOWN until the job after the answers has run.
-    Whoever gave the answers has seen the red card by then (checkup/emergency).
+    Whoever gave the answers has seen the red card by then (desks/counter/emergency).
     """
     with services.look(who, "reading.read_status", _subject_of(services, visit_id)) as tx:
         return triage_of(tx, visit_id)

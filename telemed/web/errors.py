@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,21 @@ HTTP_CODES = {
     415: "body_invalid",
     429: "too_many_attempts",
 }
+
+
+_LAST_WORDS: dict[str, Callable[[str], str | None]] = {}
+
+
+def last_word(*endpoints: str) -> Callable[[Callable[[str], str | None]], Callable[[str], str | None]]:
+    """Let a page of its own be shown for whatever error ends these routes, by what the request itself holds. It gets the
+    error's code and returns None where the usual page will do.
+    """
+
+    def keep(view: Callable[[str], str | None]) -> Callable[[str], str | None]:
+        _LAST_WORDS.update(dict.fromkeys(endpoints, view))
+        return view
+
+    return keep
 
 
 def register(app: Flask) -> None:
@@ -97,7 +113,10 @@ def _back() -> str:
 
 def answer(status: int, code: str, document: dict[str, Any] | None = None) -> Response:
     """Return the error as JSON or as a page."""
-    if wants_json():
+    alone = _LAST_WORDS[request.endpoint](code) if request.endpoint in _LAST_WORDS else None
+    if alone is not None and not wants_json():
+        response = make_response(alone, status)
+    elif wants_json():
         body = {**(document or {"error": code}), "request_id": g.get("request_id")}
         response = make_response(jsonify(body), status)
     else:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import segno
@@ -113,10 +114,10 @@ def sign_in(context: BrowserContext, services: Services, address: str, person: c
 
 @contextmanager
 def page_of(
-    browser: Browser, services: Services, address: str, person: cast.Person, width: int, height: int
+    browser: Browser, services: Services, address: str, person: cast.Person, width: int, height: int, **options: Any
 ) -> Iterator[Page]:
     """Give a person's window of this size, in English."""
-    context = browser.new_context(base_url=address, viewport={"width": width, "height": height})
+    context = browser.new_context(base_url=address, viewport={"width": width, "height": height}, **options)
     sign_in(context, services, address, person)
     yield context.new_page()
     context.close()

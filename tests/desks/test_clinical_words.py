@@ -46,7 +46,7 @@ DRUG = "lorizapril-10"
 # Who sees neither a value, a diagnosis nor a drug's name. The clerk types some of it: see TYPED.
 WITHOUT_CARE = (cast.ANNA, cast.EGOR, cast.FEDOR, cast.GALINA, cast.OLEG, cast.TAMARA)
 TYPED = {"checkup.questions"}  # the clerk's own form: what was typed into it may stand there again
-NAMES_A_COMPLAINT = {"checkup.questions", "checkup.emergency"}  # the question is read aloud to everybody
+NAMES_A_COMPLAINT = {"checkup.questions", "checkup.correct"}  # the question is read aloud to everybody
 
 
 @dataclass

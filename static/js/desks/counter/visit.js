@@ -25,6 +25,11 @@ live().onConnection((isConnected) => {
 });
 document.addEventListener("click", (event) => event.target.closest("[data-reload]") && location.reload());
 
+// The red card's way to the doctor starts the talk too, wherever on the page it stands.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-to-call]")) document.querySelector("[data-call-start]:not([hidden])")?.click();
+});
+
 document.addEventListener("renewed", () => {
   planLook();
   const timer = document.querySelector("[data-countdown]");
