@@ -104,7 +104,9 @@ ACTIONS: dict[str, dict[str, str]] = {
     "consultation.read_photo": {"doctor": "care", "patient": "own"},
     "consultation.read_quality": {"coordinator": "own_region"},
     "consultation.write_note": {"doctor": "care"},
-    "consultation.read_note": {"doctor": "care", "patient": "own"},
+    "consultation.read_note": {"doctor": "care|own_case", "patient": "own"},
+    "consultation.list_ended": {"doctor": "always"},  # one's own, whoever asks
+    "consultation.add_addendum": {"doctor": "own_case"},
     "consultation.end": {"doctor": "care"},
     "consultation.hand_over": {"doctor": "care"},
     "consultation.tell": {"clerk": "own_branch"},
@@ -112,8 +114,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     # 7 prescription
     "prescription.write": {"doctor": "care"},
     "prescription.sign": {"doctor": "care"},
-    "prescription.cancel": {"doctor": "care"},
-    "prescription.read": {"doctor": "care", "patient": "own"},
+    "prescription.cancel": {"doctor": "care|own_case"},  # it may be valid for longer than the care lasts
+    "prescription.read": {"doctor": "care|own_case", "patient": "own"},
     # 8 delivery
     "order.list": {"pharmacist": "own_region"},
     "order.read_items": {"pharmacist": "own_region"},

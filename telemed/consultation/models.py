@@ -14,11 +14,12 @@ from telemed.db import Base
 
 class Consultation(Base):
     """One encounter; its id never changes whatever happens to the call. `state` is the table in rules.py: waiting,
-    taken, in_call, ended, abandoned. Sealed `note`: {complaint, findings, assessment, plan, basis}.
+    taken, in_call, ended, abandoned. Sealed `note`: {complaint, findings, assessment, plan, basis}; sealed
+    `addenda`: {lines: [{id, at, author_id, text}]}, what was added after the end, each line for good.
     """
 
     __tablename__ = "consultation"
-    __sealed__ = {"note": "clinical"}  # noqa: RUF012
+    __sealed__ = {"note": "clinical", "addenda": "clinical"}  # noqa: RUF012
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     visit_id: Mapped[UUID] = mapped_column(ForeignKey("visit.id"), unique=True)
@@ -43,6 +44,8 @@ class Consultation(Base):
     note: Mapped[bytes | None] = sealed_section()
     note_rev: Mapped[int] = section_revision()
     note_saved_at: Mapped[datetime | None]
+    addenda: Mapped[bytes | None] = sealed_section()
+    addenda_rev: Mapped[int] = section_revision()
 
     @property
     def subject_id(self) -> UUID:

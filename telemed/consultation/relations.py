@@ -39,8 +39,15 @@ _BOOKED = (
 )  # fmt: skip
 
 
+_OWN = (
+    select(_case.id).where(_case.id == bindparam("case"), _case.doctor_id == bindparam("doctor")).limit(1)
+)  # fmt: skip
+
+
 def relations(clock: Clock) -> tuple[Relation, ...]:
-    """Return `care`: the doctor's own case of that patient, open or ended within 30 days, or a booking around now."""
+    """Return `own_case`: the doctor's own case, however long ago it ended; and `care`: the doctor's own case of that
+    patient, open or ended within 30 days, or a booking around now.
+    """
 
     def patients_of(who: Principal) -> Select[Any]:
         now = clock()
@@ -64,7 +71,17 @@ def relations(clock: Clock) -> tuple[Relation, ...]:
             return True
         return ask(tx, _BOOKED, about | span).first() is not None
 
-    return (Relation("care", holds, patients_of),)
+    return (Relation("care", holds, patients_of), Relation("own_case", _is_own, _cases_of))
+
+
+def _is_own(tx: Reads, who: Principal, subject: Subject) -> bool:
+    if who.role != "doctor" or subject.consultation_id is None:
+        return False
+    return ask(tx, _OWN, {"case": subject.consultation_id, "doctor": who.id}).first() is not None
+
+
+def _cases_of(who: Principal) -> Select[Any]:
+    return select(Consultation.id).where(Consultation.doctor_id == who.id)
 
 
 def find_subject(tx: Session, case_id: UUID) -> Subject:

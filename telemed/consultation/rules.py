@@ -37,6 +37,7 @@ MESSAGE_MAX = 500
 URGENCY = ("RED", "AMBER", "YELLOW", "UNKNOWN", "GREEN")
 CARE_BEFORE, CARE_AFTER = timedelta(days=7), timedelta(days=30)
 HANDOVER_MAX = 1000
+ADDENDUM_MAX = 2000
 STORED_ANSWER_WITHIN = timedelta(hours=24)
 HANDED_KEPT = timedelta(minutes=15)
 VITALS_NEEDED = 2

@@ -205,6 +205,7 @@ class EarlierCase:
     doctor_name: str
     assessment: str
     plan: str
+    addenda: tuple[str, ...]
 
 
 def earlier_cases(services: Services, who: Principal, patient_id: UUID, but: UUID) -> list[EarlierCase]:
@@ -217,13 +218,14 @@ def earlier_cases(services: Services, who: Principal, patient_id: UUID, but: UUI
             .limit(5)
         ).all()
         notes = [services.vault.open(tx, row, "note") for row in rows]
+        added = [services.vault.open(tx, row, "addenda").get("lines", ()) for row in rows]
         return [
             EarlierCase(
                 ended_at=row.ended_at or row.queued_at, outcome=row.outcome or "",
                 doctor_name=doctor_of(tx, row.doctor_id)[0], assessment=note.get("assessment", ""),
-                plan=note.get("plan", ""),
+                plan=note.get("plan", ""), addenda=tuple(line["text"] for line in lines),
             )
-            for row, note in zip(rows, notes, strict=True)
+            for row, note, lines in zip(rows, notes, added, strict=True)
         ]  # fmt: skip
 
 

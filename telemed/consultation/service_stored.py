@@ -13,7 +13,7 @@ from telemed.access import audit
 from telemed.access.relations import SYSTEM, Principal, Subject
 from telemed.consultation.events import CaseStored
 from telemed.consultation.models import Consultation
-from telemed.consultation.relations import subject_of
+from telemed.consultation.relations import find_subject, subject_of
 from telemed.consultation.service import consultation_of_visit
 from telemed.errors import NotFound
 from telemed.patients import service as patients
@@ -22,11 +22,12 @@ from telemed.services import Services
 
 @dataclass(frozen=True)
 class Answered:
-    """A written answer that the patient does not know of yet."""
+    """A written answer that the patient does not know of yet, with the number to dial."""
 
     case_id: UUID
     patient_id: UUID
     answered_at: datetime
+    phone: str
 
 
 def store(services: Services, tx: Session, visit_id: UUID) -> None:
@@ -41,8 +42,10 @@ def store(services: Services, tx: Session, visit_id: UUID) -> None:
 
 
 def answers_to_tell(services: Services, who: Principal) -> list[Answered]:
-    """Return the branch's written answers whose patients have not been told, the oldest first. No clinical word."""
-    with services.look(who, "consultation.tell", Subject(branch_id=who.branch_id)) as tx:
+    """Return the branch's written answers whose patients have not been told, the oldest first, with the numbers to dial:
+    the clerk is to call. Each number is audited. No clinical word.
+    """
+    with services.act(who, "consultation.tell", Subject(branch_id=who.branch_id)) as tx:
         rows = tx.scalars(
             select(Consultation)
             .where(
@@ -52,8 +55,14 @@ def answers_to_tell(services: Services, who: Principal) -> list[Answered]:
                 Consultation.told_at.is_(None),
             )
             .order_by(Consultation.ended_at)
-        )
-        return [Answered(row.id, row.patient_id, row.ended_at or row.queued_at) for row in rows]
+        ).all()
+        return [_answered(services, tx, who, row) for row in rows]
+
+
+def _answered(services: Services, tx: Session, who: Principal, case: Consultation) -> Answered:
+    services.allow(tx, who, "consultation.tell", find_subject(tx, case.id))
+    phone = str(patients.contact_of(services, tx, case.patient_id).get("phone", ""))
+    return Answered(case.id, case.patient_id, case.ended_at or case.queued_at, phone)
 
 
 def note_told(services: Services, who: Principal, case_id: UUID) -> None:

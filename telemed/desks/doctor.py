@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,13 +14,17 @@ from telemed.booking import rules as booking_rules
 from telemed.booking import service as booking
 from telemed.checkup import service as checkup
 from telemed.checkup import service_allergies
+from telemed.clock import parse_iso
 from telemed.consultation import rules as consultation_rules
 from telemed.consultation import service as consultation
+from telemed.consultation import service_call as call
+from telemed.consultation import service_ended as ended_cases
 from telemed.consultation import service_handover as handover
+from telemed.consultation import service_photo as photo
 from telemed.consultation import service_stored as stored
 from telemed.consultation.note_templates import blanks, filled, note_templates
 from telemed.errors import Conflict, Invalid
-from telemed.ids import parse_id
+from telemed.ids import new_id, parse_id
 from telemed.patients import service as patients
 from telemed.prescription import service as prescription
 from telemed.readings import service as readings
@@ -51,11 +57,66 @@ def devices() -> ResponseReturnValue:
     return render_template("desks/doctor/devices.html")
 
 
+@pages.get("/doctor/ended")
+@guard("consultation.list_ended")
+def ended() -> ResponseReturnValue:
+    """List the doctor's own cases that are over: today's, those of 30 days, older ones."""
+    cases = ended_cases.ended_cases(services(), who(), _before())
+    zone = ZoneInfo(words.own_zone())
+    today = services().clock().astimezone(zone).date()
+    groups: dict[str, list[ended_cases.EndedCase]] = {"today": [], "whole": [], "older": []}
+    for one in cases:
+        is_today = one.ended_at.astimezone(zone).date() == today
+        groups["today" if is_today else "whole" if one.is_whole else "older"].append(one)
+    more = cases[-1].ended_at if len(cases) == ended_cases.PAGE else None
+    return render_template("desks/doctor/ended.html", groups=groups, more=more)
+
+
+def _before() -> datetime | None:
+    try:
+        return parse_iso(request.args.get("before", ""))
+    except ValueError:
+        return None
+
+
 @pages.get("/doctor/cases/<uuid:case_id>")
 @guard("consultation.write_note")
 def case(case_id: UUID) -> ResponseReturnValue:
-    """Show one case whole."""
-    return _case(case_id)
+    """Show one case whole; of an own one that is older than the care lasts, what the doctor wrote."""
+    return _page_of(case_id)
+
+
+@pages.post("/doctor/cases/<uuid:case_id>/addendum")
+@guard("consultation.add_addendum")
+def add_addendum(case_id: UUID) -> ResponseReturnValue:
+    """Add a line to the note of an ended case; refused words stay in the form."""
+    text = request.form.get("text", "")
+    try:
+        ended_cases.add_addendum(services(), who(), case_id, text, parse_id(request.form.get("addendum_id")))
+    except Invalid as error:
+        return _page_of(case_id, addendum_faults=error.faults, addendum_text=text), 422
+    except Conflict as error:
+        return _page_of(case_id, addendum_faults={"text": error.code}, addendum_text=text), 409
+    flash("The addendum is stored.", "success")
+    return redirect(url_for("doctor.case", case_id=case_id, _anchor="addenda"))
+
+
+def _page_of(case_id: UUID, **more: Any) -> str:
+    if ended_cases.has_care(services(), who(), case_id):
+        return _case(case_id, **more)
+    record = ended_cases.own_record(services(), who(), case_id)
+    words.use_zone(record.zone)
+    note, _revision = consultation.read_note(services(), who(), case_id)
+    return render_template(
+        "desks/doctor/record.html",
+        case=record,
+        note=note,
+        addenda=ended_cases.addenda(services(), who(), case_id),
+        addendum_id=new_id(),
+        prescriptions=prescription.prescriptions_of_consultation(services(), who(), case_id),
+        next=url_for("doctor.case", case_id=case_id),
+        **more,
+    )
 
 
 @pages.post("/doctor/cases/<uuid:case_id>/hand-over")
@@ -107,9 +168,22 @@ def _case(case_id: UUID, **more: Any) -> str:
         revision=revision,
         outcomes=consultation_rules.OUTCOMES,
         panel=prescription.panel(services(), who(), case_id),
+        **_after_the_end(view),
         next=url_for("doctor.case", case_id=case_id),
         **more,
     )
+
+
+def _after_the_end(view: consultation.CaseView) -> dict[str, Any]:
+    """Return what can be read again of a case that is over: what was written and photographed in the talk, the addenda."""
+    if view.state != "ended":
+        return {}
+    return {
+        "chat": call.messages(services(), who(), view.id),
+        "photos": photo.photos(services(), who(), view.id),
+        "addenda": ended_cases.addenda(services(), who(), view.id),
+        "addendum_id": new_id(),
+    }
 
 
 @pages.get("/doctor/cases/<uuid:case_id>/values")

@@ -86,7 +86,7 @@ class Paper:
     patient_name: str
     birth_date: str
     sex: str
-    allergies: Allergies
+    allergies: Allergies | None
     doctor_name: str
     branch_name: str
     zone: str
@@ -271,6 +271,8 @@ def paper(services: Services, who: Principal, prescription_id: UUID) -> Paper:
     with services.act(who, "prescription.read", _subject(services, prescription_id)) as tx:
         row = tx.get_one(Prescription, prescription_id)
         view = _view(services, tx, row)
+        # Of an old case the doctor has what the doctor wrote, and not what visits since have brought.
+        may_read_answers = services.may(tx, who, "visit.read_answers", _subject_of_case(tx, row.consultation_id))
         doctor, branch = tx.get(Account, row.doctor_id), tx.get_one(Branch, row.branch_id)
         identity = services.vault.open(tx, tx.get_one(Patient, row.patient_id), "identity")
         return Paper(
@@ -278,7 +280,7 @@ def paper(services: Services, who: Principal, prescription_id: UUID) -> Paper:
             patient_name=patients.name_of(services, tx, row.patient_id),
             birth_date=str(identity["birth_date"]),
             sex=str(identity["sex"]),
-            allergies=service_allergies.read_allergies(services, tx, row.patient_id),
+            allergies=service_allergies.read_allergies(services, tx, row.patient_id) if may_read_answers else None,
             doctor_name=doctor.display_name if doctor else "",
             branch_name=branch.name,
             zone=branch.zone,

@@ -24,6 +24,7 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "doctor": (
         ("doctor.desk", "Queue"),
+        ("doctor.ended", "My cases"),
         ("booking.roster", "My roster"),
         ("doctor.devices", "Device check"),
         ("readings.aside", "Wrong person"),

@@ -7,7 +7,9 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
+from telemed.access.models import AuditRow
 from telemed.checkup import service as checkup
 from telemed.consultation import service, service_stored
 from telemed.consultation.models import Consultation
@@ -82,6 +84,7 @@ def test_the_clerk_tells_the_patient_once_and_reads_nothing(
     page = anna.get("/counter").get_data(as_text=True)
     assert "The doctor has answered in writing" in page
     assert "эналаприл" not in page
+    assert f'href="tel:{cast.MARIA.phone}"' in page, "who is to call must be able to dial"
 
     anna.post(f"/consultations/{stored}/told")
     anna.post(f"/consultations/{stored}/told")
@@ -93,3 +96,32 @@ def test_the_clerk_tells_the_patient_once_and_reads_nothing(
 def test_nobody_is_told_of_an_answer_that_is_not_there(services: Services, stored: UUID) -> None:
     with pytest.raises(NotFound):
         service_stored.note_told(services, cast.ANNA.who, stored)
+
+
+def told_of(services: Services) -> list[dict[str, str]]:
+    with services.db.read() as tx:
+        return [row.subject for row in tx.scalars(select(AuditRow).where(AuditRow.action == "consultation.tell"))]
+
+
+def test_each_look_at_a_number_to_dial_is_audited(services: Services, stored: UUID, sign_in: SignIn) -> None:
+    anna = sign_in(cast.ANNA)
+    anna.get("/counter")
+    assert not any(subject.get("patient_id") for subject in told_of(services)), "nobody is to be called yet"
+    service.take(services, cast.VERA.who, stored)
+    service.save_note(services, cast.VERA.who, stored, {"assessment": "ГБ II"}, 0)
+    service.end(services, cast.VERA.who, stored, "advised")
+
+    anna.get("/counter")
+    assert str(cast.MARIA.id) in [subject.get("patient_id") for subject in told_of(services)]
+    assert cast.MARIA.phone not in sign_in(cast.BORIS).get("/counter").text
+
+
+def test_the_doctor_can_still_dial_when_the_written_answer_is_ended(
+    services: Services, stored: UUID, sign_in: SignIn
+) -> None:
+    """The plan is told by telephone, and that may be after the end."""
+    service.take(services, cast.VERA.who, stored)
+    service.save_note(services, cast.VERA.who, stored, {"assessment": "ГБ II"}, 0)
+    service.end(services, cast.VERA.who, stored, "advised")
+
+    assert f'href="tel:{cast.MARIA.phone}"' in sign_in(cast.VERA).get(f"/doctor/cases/{stored}").text

@@ -170,7 +170,17 @@ async def prescribe(scene: Scene) -> str:
     paper.shows(*scene.typed["directions"], "NOT A LEGAL PRESCRIPTION")
     case = await doctor.open(f"/doctor/cases/{scene.ids['case']}")
     await doctor.submit(case.form(r"/consultations/[0-9a-f-]{36}/end"), case, outcome="treated")
+    await _add_to_the_note(scene, doctor)
     return f"{len(MEDICINES)} medicines, signed, consultation ended"
+
+
+async def _add_to_the_note(scene: Scene, doctor: Browser) -> None:
+    """The ended case is found again in the doctor's list, and the note gets an addendum."""
+    path = f"/doctor/cases/{scene.ids['case']}"
+    (await doctor.open("/doctor/ended")).shows(path)
+    page, words = await doctor.open(path), scene.canaries.words()
+    await doctor.submit(page.form(f"{path}/addendum", "text"), page, text=words)
+    (await doctor.open(path)).shows(words)
 
 
 async def _draft(scene: Scene, doctor: Browser, path: str) -> None:
