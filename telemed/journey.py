@@ -96,7 +96,7 @@ LIVE: dict[type, tuple[Live, ...]] = {
     readings.ReadingClaimed: (_push("reading:claimed", VISIT),),
     readings.TriageChanged: (_push("triage:changed", VISIT),),
     readings.SeriesComplete: (_push("visit:changed", VISIT),),
-    consultation.CaseQueued: (_push("queue:changed", CASE),),
+    consultation.CaseQueued: (_push("queue:changed", CASE), _push("call:ended", {"call": "consultation_id"})),
     consultation.CaseAbandoned: (_push("queue:changed", CASE),),
     consultation.CaseRaised: (_push("queue:changed", CASE),),
     consultation.CaseTaken: (_push("queue:changed", CASE),),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websocket import WebSocket, create_connection
@@ -69,6 +70,12 @@ class Firefox:
         found = f"document.querySelector({json.dumps(selector)})"
         self.until(f"!!{found}")
         self.evaluate(f"{found}.click()")
+
+    def cookie(self, url: str, name: str, value: str) -> None:
+        """Keep a cookie for this address."""
+        host = urlsplit(url).hostname
+        held = {"name": name, "value": {"type": "string", "value": value}, "domain": host, "path": "/"}
+        self._do("storage.setCookie", cookie=held)
 
     def _do(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1

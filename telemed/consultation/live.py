@@ -125,8 +125,10 @@ def _register_coming_and_going(live: Live, services: Services, relay: Relay) -> 
 
     @live.on("call:leave", CALL, CallMessage)
     def leave(who: Principal, message: CallMessage) -> dict[str, Any]:
-        relay.leave(message.call_id, _sid())  # first: who may no longer be in the call may always leave it
-        relay.plane.leave(message.call_id, who)
+        relay.leave(message.call_id, _sid(), by_choice=True)  # first: who may no longer be in it may always leave it
+        with suppress(Conflict):  # it is over: nobody is missing
+            service_call.join_call(services, who, message.call_id)
+            relay.plane.leave(message.call_id, who)
         return {"ok": True}
 
 
@@ -210,7 +212,7 @@ class Relay:
             if not take_over and self._belongs(rival, call_id):
                 raise Conflict("call_elsewhere")
             self._emit("call:elsewhere", call_id, {}, to=sid)
-            self.leave(call_id, sid)
+            self.leave(call_id, sid, by_choice=True)
 
     def enter(self, call_id: UUID, me: Member) -> None:
         """Put the page into the call and tell each side of the other."""
@@ -221,12 +223,13 @@ class Relay:
             if self._belongs(other, call_id):
                 self._emit("call:peer", call_id, _peer(other, joined=True), to=_sid())
 
-    def leave(self, call_id: UUID, sid: str) -> Member | None:
-        """Take a socket out and tell the others when its page is gone."""
+    def leave(self, call_id: UUID, sid: str, *, by_choice: bool = False) -> Member | None:
+        """Take a socket out and tell the others when its page is gone; `by_choice` that no line was cut."""
         gone = self._calls.leave(call_id, sid)
         leave_room(_room(call_id), sid=sid, namespace="/")
         if gone is not None:
-            self.send("call:peer", call_id, _peer(gone, joined=False))
+            chosen = {"by_choice": True} if by_choice else {}
+            self.send("call:peer", call_id, {**_peer(gone, joined=False), **chosen})
         return gone
 
     def drop(self, sid: str) -> None:

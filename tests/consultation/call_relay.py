@@ -58,6 +58,7 @@ class Relay:
         self.app.add_url_rule("/offer", "offer", self.offer, methods=["POST"])
         self.app.add_url_rule("/report", "report", self.report, methods=["POST"])
         self.io.on_event("call:join", self.join)
+        self.io.on_event("call:leave", self.leave)
         self.io.on_event("disconnect", self.gone)
         for event in ("call:signal", "call:heard", "call:code", "call:step"):
             self.io.on_event(event, self.passing(event))
@@ -82,6 +83,12 @@ class Relay:
         members[sid] = document["page"]
         join_room(call_id)
         emit("call:peer", {**document, "joined": True}, to=call_id, include_self=False)
+
+    def leave(self, document: dict[str, Any]) -> None:
+        call_id = document["call_id"]
+        page = self.members[call_id].pop(request.sid, None)  # type: ignore[attr-defined]
+        news = {"call_id": call_id, "joined": False, "page": page, "by_choice": True}
+        emit("call:peer", news, to=call_id, include_self=False)
 
     def gone(self, _reason: Any = None) -> None:
         for call_id, members in self.members.items():

@@ -143,6 +143,23 @@ OFFERED = """(async () => {
   });
   return one.localDescription.sdp;
 })()"""
+@pytest.mark.browser
+@pytest.mark.parametrize(("way", "cuts", "phase"), [("", 1, "interrupted"), ("call.depart(); ", 0, "waiting")])
+def test_who_goes_by_choice_cuts_no_line(page: Page, other: Page, way: str, cuts: int, phase: str) -> None:
+    """A page that is loaded anew says so; one that just falls silent is a cut: the premise."""
+    call_id = f"call-13-{cuts}"
+    for side, polite in ((page, True), (other, False)):
+        enter(side, call_id, polite=polite)
+    for side in (page, other):
+        is_truly_talking(side)
+
+    other.evaluate(f"{way}call.connection.close()")
+
+    page.wait_for_function("['disconnected', 'failed'].includes(state.connection)", timeout=20000)
+    page.wait_for_function(f"state.phase === '{phase}'", timeout=5000)
+    assert page.evaluate("call.cuts") == cuts
+
+
 CHECK = """async () => {
   const { checkLine } = await import('/static/js/lib/line-check.js');
   const tell = (path, body) => fetch(path, {

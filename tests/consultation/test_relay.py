@@ -104,7 +104,7 @@ def test_leaving_and_losing_the_line_both_say_good_bye(open_page: Open, case: UU
     vera.join(case, "v1")
     anna.heard("call:peer")
     vera.say("call:leave", case)
-    assert anna.heard("call:peer") == [peer(case, "doctor", "v1", joined=False)]
+    assert anna.heard("call:peer") == [{**peer(case, "doctor", "v1", joined=False), "by_choice": True}]
 
     vera.join(case, "v2")
     anna.heard("call:peer")
@@ -391,3 +391,18 @@ def test_only_the_region_watches_its_queue(open_page: Open, case: UUID) -> None:
 
     for person in (cast.GLEB, cast.ANNA, cast.GALINA):
         assert open_page(person).socket.emit("watch", room, callback=True)["error"] == "forbidden"
+
+
+def test_a_case_given_back_ends_the_talk_for_both_and_costs_the_corner_no_place(
+    open_page: Open, case: UUID, services: Services
+) -> None:
+    anna, vera = open_page(cast.ANNA), open_page(cast.VERA)
+    anna.join(case, "a1")
+    vera.join(case, "v1")
+    service.give_back(services, cast.VERA.who, case)
+
+    for side in (anna, vera):
+        assert [document["consultation_id"] for document in side.heard("call:ended")] == [str(case)]
+    assert anna.say("call:leave", case) == {"ok": True}
+    with services.db.read() as tx:
+        assert service.corner_left_at(tx, case) is None, "it was sent out and has not gone"

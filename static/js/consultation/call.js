@@ -7,11 +7,12 @@ import { newId } from "../lib/api.js";
 import { clock } from "../lib/dates.js";
 import { say } from "../lib/notice.js";
 import { word } from "../lib/words.js";
-import { CAMERA, openDevices } from "./devices.js";
+import { CAMERA, holdDevices } from "./devices.js";
 import { showStep } from "./steps.js";
 
 const TRY_AGAIN_MS = 5000;
 const KEPT_MIN = 10;
+const TOOLS = ["camera", "mic", "large", "tools"];
 const panel = document.querySelector("[data-call]");
 if (panel) begin(panel);
 
@@ -20,29 +21,37 @@ function begin(box) {
   const role = box.dataset.callRole, id = box.dataset.call;
   const line = live();
   const tell = (name, detail) => box.dispatchEvent(new CustomEvent(name, { detail }));
-  let call = null, stream = null, goneAt = null, hasTalked = false;
+  const devices = holdDevices();
+  let call = null, stream = null, goneAt = null, hasTalked = false, isResting = false, isSignedOut = false, isOver = false;
+  let changing = Promise.resolve(); // one change of the devices after another
 
   part("start").addEventListener("click", start);
   part("camera").addEventListener("click", () => toggle("video", "camera"));
   part("mic").addEventListener("click", () => toggle("audio", "mic"));
   part("large").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : part("stage").requestFullscreen()));
-  part("here").addEventListener("click", () => call?.takeOver());
+  part("here").addEventListener("click", takeOver);
+  addEventListener("pagehide", depart);
+  addEventListener("pageshow", (event) => event.persisted && location.reload()); // what the page held was given back
+  line.on("session:ended", () => { isSignedOut = true; giveUp(); });
+  document.addEventListener("renewed", () => {
+    if (role === "clerk" && stream && !isQueued()) giveUp();
+    if (isOver) offerStart();
+  });
   if (recall(`call-on:${id}`)) start(); // the page was loaded again in the middle of the talk
 
   async function start() {
     part("start").disabled = true;
-    stream = await openDevices();
-    if (!stream) {
-      part("start").disabled = false;
-      return say(word("no_camera"), "error");
-    }
+    isOver = false;
+    stream = await devices.open();
+    if (!stream) return isOver || refuse();
     part("local").srcObject = stream;
     remember(`call-on:${id}`, "1");
     const way = await untilTaken();
+    if (isOver) return;
     call = createCall({
       relayOnly: way?.policy === "relay", iceServers: async () => (await servers()).ice_servers,
       socket: line.socket, callId: id, polite: role === "clerk", localStream: stream, nextId: newId,
-      lineClass: box.dataset.callLine || null, device: device(), certificates: [await certificate()],
+      lineClass: box.dataset.callLine || null, device: device(), certificates: [await ownCertificate()],
       onRemoteTrack: (_track, remote) => { part("remote").srcObject = remote; tell("call-remote", remote); },
       onState: show,
       onStats: (figures) => { box.dataset.stats = JSON.stringify(figures); tell("call-stats", figures); },
@@ -51,9 +60,93 @@ function begin(box) {
     });
     box.callPeer = call; // a test counts the far end's frames here
     part("start").hidden = true;
-    for (const name of ["camera", "mic", "large", "tools"]) part(name).hidden = false;
+    for (const name of TOOLS) part(name).hidden = false;
     if (role === "clerk") part("stage").scrollIntoView({ block: "start" }); // the patient looks at the doctor, not at a list
-    tell("call-begun", { call, stream, line, role });
+    tell("call-begun", { call, stream, line, role, devices });
+  }
+
+  function refuse() {
+    part("start").disabled = false;
+    say(word("no_camera"), "error");
+  }
+
+  // ---- ways out: on each of them camera and microphone stop
+
+  function closeDevices() {
+    devices.close();
+    part("local").srcObject = null;
+    for (const name of ["camera", "mic"]) part(name).hidden = true;
+  }
+
+  function end() {
+    if (isOver) return;
+    isOver = true;
+    isResting = false;
+    closeDevices();
+    for (const name of TOOLS) part(name).hidden = true;
+    part("remote").srcObject = null;
+    if (!isSignedOut) forget(`call-on:${id}`);
+    tell("call-over");
+    offerStart();
+  }
+
+  const isQueued = () => Boolean(document.querySelector("[data-case-queued]"));
+
+  /** The next doctor of a case that was given back asks in again: this corner may answer. */
+  function offerStart() {
+    part("start").hidden = role !== "clerk" || isSignedOut || !isQueued();
+    part("start").disabled = false;
+  }
+
+  /** The talk is over here: the case has ended, or this session has. */
+  function giveUp() {
+    if (call) call.leave();
+    end();
+    part("state").textContent = word("phase_ended");
+  }
+
+  function depart() {
+    call?.depart();
+    isOver = true;
+    devices.close();
+  }
+
+  /** By telephone nothing is seen or heard here; back at the computer, what is opened goes where the old one went. */
+  function rest(isWanted) {
+    if (isWanted === isResting) return;
+    isResting = isWanted;
+    changing = changing.then(() => (isWanted ? sleep() : wake())).catch((error) => console.warn("call devices", error.name));
+  }
+
+  async function sleep() {
+    closeDevices();
+    for (const track of stream.getTracks()) await call.exchange(track.kind, null);
+  }
+
+  async function wake() {
+    const fresh = await devices.open();
+    if (!fresh) return isOver || say(word("no_camera"), "error");
+    renewStream(fresh);
+    for (const track of fresh.getTracks()) await call.exchange(track.kind, track);
+    showOwn();
+  }
+
+  function renewStream(fresh) {
+    stream.getTracks().forEach((track) => stream.removeTrack(track));
+    fresh.getTracks().forEach((track) => { stream.addTrack(track); tell("call-track", track); });
+  }
+
+  function showOwn() {
+    part("local").srcObject = stream;
+    for (const name of ["camera", "mic"]) part(name).hidden = false;
+  }
+
+  async function takeOver() {
+    const fresh = await devices.open();
+    if (!fresh) return say(word("no_camera"), "error");
+    renewStream(fresh);
+    showOwn();
+    call.takeOver(stream);
   }
 
   async function servers() {
@@ -70,6 +163,7 @@ function begin(box) {
       } catch (error) {
         if (!["no_call_now", "offline"].includes(error.message)) return null;
       }
+      if (isOver) return null;
       part("state").textContent = word("phase_waiting");
       await news();
     }
@@ -94,7 +188,9 @@ function begin(box) {
     part("elsewhere").hidden = phase !== "elsewhere";
     keepPlace(phase);
     showStep(box, state);
-    if (phase === "ended") forget(`call-on:${id}`);
+    if (phase === "ended") end();
+    else if (phase === "elsewhere") closeDevices();
+    else rest(state.step === "telephone");
     tell("call-state", state);
   }
 
@@ -117,38 +213,35 @@ function begin(box) {
   }
 
   async function toggle(kind, name) {
-    let track = stream.getTracks().find((candidate) => candidate.kind === kind);
-    if (!track && kind === "video") track = await addCamera();
-    else if (track && kind === "video") await turnPicture(track, !track.enabled);
-    else if (track) track.enabled = !track.enabled;
-    if (!track) return;
-    part(name).textContent = word(`${name}_${track.enabled ? "off" : "on"}`);
+    const track = stream.getTracks().find((candidate) => candidate.kind === kind);
+    if (!track && kind === "video") await addCamera();
+    else if (track) await wish(track, !devices.wishes[kind]);
+    part(name).textContent = word(`${name}_${devices.wishes[kind] ? "off" : "on"}`);
   }
 
   // The sending stops before the camera goes black: the far end then keeps the last clear picture.
-  async function turnPicture(track, isOn) {
-    if (isOn) track.enabled = true;
-    await call.setVideo(isOn);
+  async function wish(track, isOn) {
+    devices.wishes[track.kind] = isOn;
+    if (isOn || track.kind === "audio") track.enabled = isOn;
+    if (track.kind === "video") await call.setVideo(isOn);
     track.enabled = isOn;
   }
 
   /** From voice to picture in the middle of the talk. */
   async function addCamera() {
-    const track = (await navigator.mediaDevices.getUserMedia({ video: CAMERA }).catch(() => null))?.getVideoTracks()[0];
-    if (!track) {
-      say(word("camera_lost"), "error");
-      return null;
-    }
+    devices.wishes.video = true;
+    const track = (await devices.ask({ video: CAMERA }).catch(() => null))?.getVideoTracks()[0];
+    if (!track) return isOver || say(word("camera_lost"), "error");
     stream.addTrack(track);
     await call.exchange("video", track);
     await call.setVideo(true);
     tell("call-track", track);
-    return track;
   }
 }
 
 /** One certificate for the page's life, so that the code stays compared over a new connection. */
-const certificate = () => RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" });
+let certificate = null;
+const ownCertificate = () => (certificate ??= RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" }));
 
 /** This tab's name: it outlives a reload, another device has another one. */
 function device() {

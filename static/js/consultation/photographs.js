@@ -5,6 +5,7 @@ import { PHOTO_MOST_BYTES, receivePhotos, sendPhoto } from "../lib/call-photo.js
 import { live } from "../lib/live.js";
 import { say } from "../lib/notice.js";
 import { word } from "../lib/words.js";
+import { CAMERA } from "./devices.js";
 
 const LONG_SIDE = 1024, QUALITIES = [0.8, 0.65, 0.5, 0.35], AIM_BYTES = 60_000;
 const box = document.querySelector("[data-call]");
@@ -98,9 +99,16 @@ function store(photoId, bytes) {
   return post(area.dataset.url, { photo_id: photoId, jpeg: btoa(text) }, { key: photoId, timeoutMs: 120_000 });
 }
 
+/** Take it from the talk's camera; by telephone that is off, and opened for this one picture. */
 async function fromCamera(stream) {
-  const track = stream?.getVideoTracks()[0];
+  const own = stream?.getVideoTracks().find(({ readyState }) => readyState === "live");
+  if (own) return takeFrom(own);
+  const track = (await navigator.mediaDevices.getUserMedia({ video: CAMERA }).catch(() => null))?.getVideoTracks()[0];
   if (!track) return null;
+  return takeFrom(track).finally(() => track.stop());
+}
+
+async function takeFrom(track) {
   const video = document.createElement("video");
   Object.assign(video, { srcObject: new MediaStream([track]), muted: true });
   const wasEnabled = track.enabled;

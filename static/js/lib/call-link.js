@@ -14,7 +14,7 @@ const PICTURE_WAITS_MS = 3000, LOOK_EVERY_MS = 40; // no longer: the far end may
  * does not send. `on` holds onTrack, onState, onNegotiation, onCode, onHeard, onHear
  * (the far end's voice came, or should have); `say` and `tell` speak to the far end.
  */
-export function openLink({ polite, stream, iceServers, relayOnly, certificates, isFirst, say, tell, mend, maySignal, renew, on }) {
+export function openLink({ polite, stream, iceServers, relayOnly, certificates, isFirst, say, tell, mend, maySignal, isExpected, renew, on }) {
   const connection = new RTCPeerConnection({
     iceServers, bundlePolicy: "max-bundle", iceTransportPolicy: relayOnly ? "relay" : "all", ...(certificates ? { certificates } : {}),
   });
@@ -22,7 +22,7 @@ export function openLink({ polite, stream, iceServers, relayOnly, certificates, 
   const direct = openDirect(connection, on.onHeard);
   const code = openCode({ isDoctor: !polite, tell, onChange: on.onCode });
   const negotiation = negotiate({ connection, polite, say, mend, onRefused: code.refuse });
-  const reconnection = keepConnected({ connection, maySignal, renew, restart: () => negotiation.offer(RESTART), onChange: stateChanged });
+  const reconnection = keepConnected({ connection, maySignal, isExpected, renew, restart: () => negotiation.offer(RESTART), onChange: stateChanged });
   let isClosed = false;
   const ifOpen = (run) => (event) => isClosed || run(event);
 

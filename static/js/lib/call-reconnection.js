@@ -7,9 +7,10 @@ export const NEW_ROUND_AFTER_S = 60; // no media for so long: start over with a 
 
 /**
  * Watch one connection. `maySignal()` tells whether the far end can be reached at all; `renew(connection)` fetches fresh
- * relay credentials, because those of an hour ago open no new path; `restart()` has a new path looked for.
+ * relay credentials, because those of an hour ago open no new path; `restart()` has a new path looked for. `isExpected()`
+ * tells whether the far end has said that it goes: then nothing was cut.
  */
-export function keepConnected({ connection, maySignal, renew, restart, onChange }) {
+export function keepConnected({ connection, maySignal, renew, restart, onChange, isExpected = () => false }) {
   let timer = null, isWanted = false, isStopped = false, cuts = 0;
 
   function watch() {
@@ -17,7 +18,7 @@ export function keepConnected({ connection, maySignal, renew, restart, onChange 
     clearTimeout(timer);
     if (state === "connected") isWanted = false;
     if (state === "disconnected") {
-      cuts += 1;
+      if (!isExpected()) cuts += 1;
       timer = setTimeout(mend, RESTART_AFTER_MS);
     }
     if (state === "failed") mend();

@@ -11,10 +11,11 @@ export function stateOf({ presence, connection, handshake, ladder, wanted, far }
   };
 }
 
-function phaseOf({ isElsewhere, isLeft, isPeerHere }, connection, hear, heard) {
+function phaseOf({ isElsewhere, isLeft, isPeerHere, hasFarLeft }, connection, hear, heard) {
   if (isElsewhere) return "elsewhere";
   if (isLeft) return "ended";
   if (connection === "connected" && (hear.audio || hear.video) && (heard.audio || heard.video)) return "talking";
+  if (hasFarLeft) return "waiting"; // it went by choice: no line was cut
   if (["disconnected", "failed"].includes(connection)) return "interrupted";
   return isPeerHere || connection === "connected" ? "connecting" : "waiting";
 }

@@ -25,14 +25,14 @@ const DEAF = { onRemoteTrack() {}, onState() {}, onStats() {}, onCode() {}, onPh
  *   step, reason, forced: this side's step of the ladder; far {step, reason}: the other side's
  *   video  {wanted, paused}: paused means that the line is too thin and voice goes first
  * onStats({...}) once a second; onCode({state, digits, theirs}): see call-code.js; onPhotos(channel) for each connection.
- * Returns {connection, photos, setVideo(wanted), setStep(step, by), exchange(kind, track), takeOver(), leave()}.
+ * Returns {connection, photos, setVideo(wanted), setStep(step, by), exchange(kind, track), takeOver(stream), leave(), depart()}.
  */
 export const createCall = (options) => new Call({ ...DEAF, iceServers: [], ...options });
 
 class Call {
   #options; #signals; #handshake; #quality; #link; #ticker; #servers; #stream;
   #page = crypto.getRandomValues(new Uint32Array(2)).join("-");
-  #presence = { isPeerHere: false, isLeft: false, isElsewhere: false };
+  #presence = { isPeerHere: false, hasFarLeft: false, isLeft: false, isElsewhere: false };
   #round = 0; #farPage = null; #far = { step: null, reason: null };
   #ladder; #wanted = true; #shown = ""; #mayShow = false; #applied = Promise.resolve();
   #startedAt = now(); #mediaAt = now(); #setUpMs = null; #cutsBefore = 0;
@@ -77,8 +77,10 @@ class Call {
     await this.#apply();
   }
 
-  takeOver() {
+  /** Go on here, with the tracks of `stream`: those of before ended when the other device took over. */
+  takeOver(stream) {
     this.#presence.isElsewhere = false;
+    this.#stream = new MediaStream(stream?.getTracks() ?? this.#stream.getTracks());
     this.#connect(this.#round, !this.#options.polite);
     this.#join({ take_over: true });
     this.#show();
@@ -90,6 +92,16 @@ class Call {
     this.#end();
   }
 
+  /** The page goes, perhaps to come back at once: say so, or it looks like a cut of the line. */
+  depart() {
+    if (this.#presence.isLeft || this.#presence.isElsewhere) return;
+    this.#quality.close();
+    this.#signals.tell("call:leave");
+  }
+
+  /** How often the line was cut. */
+  get cuts() { return this.#cutsBefore + this.#link.reconnection.cuts; }
+
   // ---- who is there
 
   #listen() {
@@ -100,7 +112,7 @@ class Call {
     take("call:code", (news) => news.round === this.#round && news.page === this.#farPage && this.#link.code.take(news));
     take("call:heard", (news) => { this.#handshake.take(news); this.#show(); });
     take("call:elsewhere", () => this.#goElsewhere());
-    take("call:ended", () => this.#end());
+    take("call:ended", () => this.leave());
   }
 
   #join(more = {}) {
@@ -117,9 +129,9 @@ class Call {
     if (OVER.includes(answer?.error)) this.#end();
   }
 
-  async #onPeer({ joined, page: theirs = null }) {
+  async #onPeer({ joined, page: theirs = null, by_choice: isChosen = false }) {
     if (!joined && theirs !== null && theirs !== this.#farPage) return; // the page before a reload, noticed late
-    this.#presence.isPeerHere = Boolean(joined);
+    Object.assign(this.#presence, { isPeerHere: Boolean(joined), hasFarLeft: !joined && isChosen });
     if (joined) await this.#meet(theirs);
     else this.#handshake.lose();
     this.#show();
@@ -142,7 +154,7 @@ class Call {
   }
 
   async #onSignal({ description, candidate, ask, page: theirs = null, round: theirRound = 0 }) {
-    this.#presence.isPeerHere = true;
+    Object.assign(this.#presence, { isPeerHere: true, hasFarLeft: false });
     const isOther = this.#isReload(theirs);
     if (theirRound > this.#round) this.#connect(theirRound, !this.#options.polite);
     else if (isOther) return this.#newRound();
@@ -183,7 +195,7 @@ class Call {
       polite, relayOnly, certificates, isFirst, stream: this.#stream, iceServers: this.#servers, say: this.#signals.say,
       tell: (message) => this.#signals.tell("call:code", { page: this.#page, round: newNumber, ...message }),
       mend: (description) => mendVoice(description, this.#ladder.spare.on),
-      maySignal: () => this.#signals.isConnected && this.#presence.isPeerHere,
+      maySignal: () => this.#signals.isConnected && this.#presence.isPeerHere, isExpected: () => this.#presence.hasFarLeft,
       renew: (connection) => this.#renew(connection), on: this.#linkEvents(),
     });
     onPhotos(this.#link.photos);
@@ -285,8 +297,7 @@ class Call {
 
   async #steer({ hear, ...figures }) {
     if (this.#setUpMs === null && (hear.audio || hear.video)) this.#setUpMs = (now() - this.#startedAt) * 1000;
-    const cuts = this.#cutsBefore + this.#link.reconnection.cuts;
-    this.#quality.add(figures, { step: this.#ladder.step, cuts, setUpMs: this.#setUpMs });
+    this.#quality.add(figures, { step: this.#ladder.step, cuts: this.cuts, setUpMs: this.#setUpMs });
     const { availableKbitS: kbit_s, rttMs: rtt_ms, heardLossPct: heard_loss_pct } = figures;
     const { lossPct, arrivesKbitS: arrives_kbit_s } = this.#handshake;
     const sample = { at_s: now(), kbit_s, rtt_ms, loss_pct: lossPct ?? figures.lossPct, heard_loss_pct, arrives_kbit_s };
