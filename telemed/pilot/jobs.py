@@ -35,13 +35,10 @@ def count_measured(services: Services, tx: Tx, event: SeriesComplete) -> None:
 
 
 def count_consulted(services: Services, tx: Tx, event: ConsultationEnded) -> None:
-    """Count a consultation that took place, with the time the patient waited and was seen."""
+    """Count a consultation that took place."""
     if event.outcome == "not_reached":
         return
-    since = service.waiting_since(tx, event.consultation_id)
-    service.count(
-        services, tx, "consulted", event.visit_id, event.branch_id, event.at, case_id=event.visit_id, started_at=since
-    )
+    service.count(services, tx, "consulted", event.visit_id, event.branch_id, event.at, case_id=event.visit_id)
 
 
 def count_prescribed(services: Services, tx: Tx, event: PrescriptionSigned) -> None:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from uuid import UUID
 
 STEPS = ("invited", "booked", "came", "measured", "consulted", "prescribed", "delivered", "rated")
 SMALL = 5  # counts under it are hidden outside a demo: a village knows who the one patient was
 HIDDEN = None
 FIRST_DAY, LAST_DAY, DAYS_MAX = date(2000, 1, 1), date(2100, 1, 1), 3700
+
+
+def nested(steps: Mapping[str, set[UUID]]) -> dict[str, set[UUID]]:
+    """Return who counts at each step, each set a part of the one before: who reached a later step is in the earlier ones;
+    who rated counts when the medicine arrived.
+    """
+    found: dict[str, set[UUID]] = {"rated": steps.get("rated", set()) & steps.get("delivered", set())}
+    later: set[UUID] = set()
+    for step in reversed(STEPS[:-1]):
+        later = later | steps.get(step, set())
+        found[step] = later
+    return {step: found[step] for step in STEPS}
 
 
 def shown(count: int, *, hide_small: bool) -> int | None:

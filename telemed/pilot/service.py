@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 from telemed.access.relations import Principal, Relation, Subject
 from telemed.branches.models import Branch
 from telemed.branches.service_zones import zone_in
-from telemed.consultation.models import Consultation
 from telemed.delivery.models import Parcel
 from telemed.errors import Invalid
 from telemed.ids import new_id
 from telemed.pilot import rules
 from telemed.pilot.models import JourneyFact
+from telemed.pilot.service_people import People, people_of, waits_of
 from telemed.readings.rules import RATIO_ODD, band_ratio
 from telemed.readings.service_counts import Bands, bands_of
 from telemed.services import Services
@@ -44,12 +44,6 @@ def count(
     )  # fmt: skip
 
 
-def waiting_since(tx: Session, consultation_id: UUID) -> datetime | None:
-    """Return when a case began to wait for a doctor."""
-    case = tx.get(Consultation, consultation_id)
-    return case.queued_at if case else None
-
-
 def ordered_at(tx: Session, parcel_id: UUID) -> datetime | None:
     """Return when a parcel's order was placed."""
     parcel = tx.get(Parcel, parcel_id)
@@ -58,7 +52,7 @@ def ordered_at(tx: Session, parcel_id: UUID) -> datetime | None:
 
 @dataclass(frozen=True)
 class BranchRow:
-    """One branch's funnel. A count of None is "fewer than 5"; times are medians or None."""
+    """One branch's funnel: people who reached each step. A count of None is "fewer than 5"; times are medians or None."""
 
     branch_id: UUID | None
     postal_index: str
@@ -90,13 +84,14 @@ def _funnel(
     with services.look(who, action, Subject(region_id=who.region_id)) as tx:
         branches, zone = _branches(tx, who), _zone(tx, who)
         from_day, to_day = _period(services.clock().astimezone(zone).date(), from_day, to_day)
-        facts = _facts(tx, branches, zone, from_day, to_day)
-        hide = not services.demo
-        rows = [_row(branch, facts[branch.id], hide_small=hide) for branch in branches]
+        span = datetime.combine(from_day, time.min, zone), datetime.combine(to_day + timedelta(days=1), time.min, zone)
+        ids, hide = [branch.id for branch in branches], not services.demo
+        counted = _Counted(people_of(tx, ids, *span), waits_of(tx, ids, *span), _deliveries(tx, ids, *span))
+        rows = [counted.row(branch, [branch.id], hide_small=hide) for branch in branches]
         for step in rules.STEPS:
             for row, count in zip(rows, rules.hide_the_lonely([row.counts[step] for row in rows]), strict=True):
                 row.counts[step] = count
-        total = _row(None, [fact for found in facts.values() for fact in found], hide_small=hide)
+        total = counted.row(None, ids, hide_small=hide)
         return Funnel(from_day, to_day, rows, total)
 
 
@@ -109,21 +104,15 @@ def _period(today: date, from_day: date | None, to_day: date | None) -> tuple[da
     return from_day, to_day
 
 
-def _facts(
-    tx: Session, branches: list[Branch], zone: ZoneInfo, from_day: date, to_day: date
-) -> dict[UUID, list[JourneyFact]]:
-    begins = datetime.combine(from_day, time.min, zone)
-    ends = datetime.combine(to_day + timedelta(days=1), time.min, zone)
-    facts: dict[UUID, list[JourneyFact]] = defaultdict(list)
-    for fact in tx.scalars(
-        select(JourneyFact).where(
-            JourneyFact.branch_id.in_([branch.id for branch in branches]),
-            JourneyFact.at >= begins,
-            JourneyFact.at < ends,
-        )
-    ):
-        facts[fact.branch_id].append(fact)
-    return facts
+def _deliveries(tx: Session, branch_ids: list[UUID], begins: datetime, ends: datetime) -> dict[UUID, list[float]]:
+    """Return by branch for how many hours each parcel of the period was under way."""
+    hours: dict[UUID, list[float]] = defaultdict(list)
+    of_period = (JourneyFact.step == "delivered", JourneyFact.at >= begins, JourneyFact.at < ends)
+    for fact in tx.scalars(select(JourneyFact).where(JourneyFact.branch_id.in_(branch_ids), *of_period)):
+        span = rules.minutes(fact.started_at, fact.at)
+        if span is not None:
+            hours[fact.branch_id].append(span / 60)
+    return hours
 
 
 def _zone(tx: Session, who: Principal) -> ZoneInfo:
@@ -137,24 +126,33 @@ def _branches(tx: Session, who: Principal) -> list[Branch]:
     return list(tx.scalars(query))
 
 
-def _row(branch: Branch | None, facts: list[JourneyFact], *, hide_small: bool) -> BranchRow:
-    by_step: dict[str, int] = defaultdict(int)
-    for fact in facts:
-        by_step[fact.step] += 1
-    return BranchRow(
-        branch_id=branch.id if branch else None,
-        postal_index=branch.postal_index if branch else "",
-        place=branch.place if branch else "",
-        rural=branch.rural if branch else False,
-        counts={step: rules.shown(by_step[step], hide_small=hide_small) for step in rules.STEPS},
-        waiting_min=_median_of(facts, "consulted", 1, hide_small=hide_small),
-        delivery_h=_median_of(facts, "delivered", 60, hide_small=hide_small),
-    )
+@dataclass(frozen=True)
+class _Counted:
+    """What the funnel of a period is made of, by branch: people by step, minutes of waiting, hours of delivery."""
+
+    people: People
+    waits: dict[UUID, list[float]]
+    deliveries: dict[UUID, list[float]]
+
+    def row(self, branch: Branch | None, branch_ids: list[UUID], *, hide_small: bool) -> BranchRow:
+        """Return the row of one branch, or without one of all of them: who was seen at two counts once."""
+        by_step = {
+            step: len(set().union(*(self.people[one][step] for one in branch_ids if one in self.people)))
+            for step in rules.STEPS
+        }
+        return BranchRow(
+            branch_id=branch.id if branch else None,
+            postal_index=branch.postal_index if branch else "",
+            place=branch.place if branch else "",
+            rural=branch.rural if branch else False,
+            counts={step: rules.shown(by_step[step], hide_small=hide_small) for step in rules.STEPS},
+            waiting_min=_median_of(self.waits, branch_ids, hide_small=hide_small),
+            delivery_h=_median_of(self.deliveries, branch_ids, hide_small=hide_small),
+        )
 
 
-def _median_of(facts: list[JourneyFact], step: str, divide_by: float, *, hide_small: bool) -> float | None:
-    spans = [rules.minutes(fact.started_at, fact.at) for fact in facts if fact.step == step]
-    known = [span / divide_by for span in spans if span is not None]
+def _median_of(spans: dict[UUID, list[float]], branch_ids: list[UUID], *, hide_small: bool) -> float | None:
+    known = [span for one in branch_ids for span in spans.get(one, ())]
     if hide_small and len(known) < rules.SMALL:
         return None
     return rules.median(known)
