@@ -19,6 +19,7 @@ from telemed.branches.rules import BATTERY_LOW_PCT
 
 STEPS = ("camera", "sound", "line", "meters")  # what the clerk is led through
 CHECKS = ("camera", "sound", "line", "meters", "battery", "strips", "calibration")  # what is kept of it
+OVER_MIDNIGHT = timedelta(hours=1)  # a branch may work by night: so long what was found before midnight counts after it
 PERSONS_ANSWERS = ("works", "missing")  # of camera and sound, which only a person can judge
 # What each check may say; the line says its class, or unmeasured.
 OUTCOMES = {
@@ -161,6 +162,13 @@ def in_date(last_day: date | None, today: date) -> str:
 def day_of(zone: str, moment: datetime) -> date:
     """Return the branch's day."""
     return moment.astimezone(ZoneInfo(zone)).date()
+
+
+def seen_on(zone: str, moment: datetime | None, now: datetime) -> date | None:
+    """Return on which day a meter was seen; who was seen before midnight is still there just after it."""
+    if moment is None:
+        return None
+    return day_of(zone, now if now - moment < OVER_MIDNIGHT else moment)
 
 
 def when_due(hours: Mapping[str, Sequence[str]], zone: str, now: datetime) -> str:

@@ -81,7 +81,7 @@ def of_region(services: Services, who: Principal) -> list[Morning]:
 
 def _morning(tx: Session, branch: Branch, now: datetime) -> Morning:
     day = morning.day_of(branch.zone, now)
-    check = _newest(tx, branch.id, day, finished=True)
+    check = _newest(tx, branch, now, finished=True)
     reasons = morning.judge(outcomes_of(check)).reasons if check else ()
     word = check.verdict if check and check.verdict else morning.when_due(branch.hours, branch.zone, now)
     return Morning(
@@ -102,14 +102,14 @@ def walk(services: Services, who: Principal, branch_id: UUID | None) -> Walk:
             raise NotFound()
         branch, now = branches.branch_of(tx, branch_id), services.clock()
         today = _morning(tx, branch, now)
-        check = _newest(tx, branch_id, today.day)
+        check = _newest(tx, branch, now)
         known = outcomes_of(check) if check else {}
         gateway = branches.gateway_of(tx, branch_id)
         return Walk(
             **vars(today), step=next((step for step in morning.STEPS if step not in known), None), outcomes=known,
             line_is_fresh=morning.is_line_fresh(branch.line_checked_at, now),
             light=rules.light(gateway.status, gateway.last_seen_at, now) if gateway else "absent",
-            meters=[_view(row, branch.zone, today.day) for row in _meters(tx, branch_id)],
+            meters=[_view(row, branch.zone, now) for row in _meters(tx, branch_id)],
         )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def note_dates(
 
 
 def _running(services: Services, tx: Session, who: Principal, branch: Branch) -> MorningCheck:
-    check = _newest(tx, branch.id, morning.day_of(branch.zone, services.clock()))
+    check = _newest(tx, branch, services.clock())
     return check if check is not None and check.finished_at is None else _begin(services, tx, who, branch)
 
 
@@ -171,8 +171,8 @@ def _end(services: Services, tx: Session, check: MorningCheck, branch: Branch) -
     now = services.clock()
     gateway = branches.gateway_of(tx, branch.id)
     light = rules.light(gateway.status, gateway.last_seen_at, now) if gateway else "joined"
-    facts = [_facts(row, branch.zone) for row in _meters(tx, branch.id)]
-    for name, outcome in morning.meter_outcomes(facts, gateway_is_there=light not in GATEWAY_AWAY, today=check.day).items():
+    facts, today = [_facts(row, branch.zone, now) for row in _meters(tx, branch.id)], morning.day_of(branch.zone, now)
+    for name, outcome in morning.meter_outcomes(facts, gateway_is_there=light not in GATEWAY_AWAY, today=today).items():
         setattr(check, name, outcome)
     check.verdict, check.finished_at = morning.judge(outcomes_of(check)).word, now
     services.publish(tx, MorningChecked(branch.id, check.verdict, now))
@@ -182,8 +182,11 @@ def _line(branch: Branch, now: datetime) -> str:
     return branch.line_class if branch.line_class and morning.is_line_fresh(branch.line_checked_at, now) else "unmeasured"
 
 
-def _newest(tx: Session, branch_id: UUID, day: date, *, finished: bool = False) -> MorningCheck | None:
-    query = select(MorningCheck).where(MorningCheck.branch_id == branch_id, MorningCheck.day == day)
+def _newest(tx: Session, branch: Branch, now: datetime, *, finished: bool = False) -> MorningCheck | None:
+    """Return the newest run that counts at this moment; one that runs over midnight goes on and counts."""
+    is_todays = MorningCheck.day == morning.day_of(branch.zone, now)
+    is_fresh = MorningCheck.begun_at > now - morning.OVER_MIDNIGHT
+    query = select(MorningCheck).where(MorningCheck.branch_id == branch.id, is_todays | is_fresh)
     if finished:
         query = query.where(MorningCheck.finished_at.is_not(None))
     return tx.scalar(query.order_by(MorningCheck.begun_at.desc(), MorningCheck.id.desc()).limit(1))
@@ -199,15 +202,16 @@ def _meters(tx: Session, branch_id: UUID) -> list[Meter]:
     return list(tx.scalars(rows))
 
 
-def _facts(row: Meter, zone: str) -> morning.Meter:
-    seen_on = morning.day_of(zone, row.last_seen_at) if row.last_seen_at else None
+def _facts(row: Meter, zone: str, now: datetime) -> morning.Meter:
+    seen_on = morning.seen_on(zone, row.last_seen_at, now)
     return morning.Meter(row.kind, seen_on, row.battery_pct, row.strips_expire_on, row.calibration_due_on)
 
 
-def _view(row: Meter, zone: str, today: date) -> MorningMeter:
+def _view(row: Meter, zone: str, now: datetime) -> MorningMeter:
+    today = morning.day_of(zone, now)
     is_low = row.battery_pct is not None and row.battery_pct < rules.BATTERY_LOW_PCT
     return MorningMeter(
-        id=row.id, kind=row.kind, name=row.model or row.name, is_seen=_facts(row, zone).seen_on == today,
+        id=row.id, kind=row.kind, name=row.model or row.name, is_seen=_facts(row, zone, now).seen_on == today,
         battery_pct=row.battery_pct, battery_low=is_low, strips=morning.in_date(row.strips_expire_on, today),
         strips_expire_on=row.strips_expire_on, calibration=morning.in_date(row.calibration_due_on, today),
         calibration_due_on=row.calibration_due_on,

@@ -51,6 +51,29 @@ def silence(services: Services, meter_id: object) -> None:
         tx.get_one(Meter, meter_id).last_seen_at = None
 
 
+def test_a_check_that_runs_over_midnight_goes_on_and_counts(corner: Services, sign_in: SignIn, clock: Clock) -> None:
+    clock.now = clock.now.replace(hour=20, minute=50)  # 23:50 in Ozerki
+    with corner.db.write() as tx:
+        tx.scalars(select(Gateway)).one().last_seen_at = clock()
+        for meter_id in (CUFF, DROP):
+            tx.get_one(Meter, meter_id).last_seen_at = clock()
+    anna = sign_in(cast.ANNA)
+    for step in ("camera", "sound"):
+        anna.post("/branch/morning", data={"step": step, "outcome": "works"})
+    clock.forward(minutes=20)
+    measure_line(corner, "good")
+    with corner.db.write() as tx:
+        tx.scalars(select(Gateway)).one().last_seen_at = clock()
+    for step in ("line", "meters"):
+        anna.post("/branch/morning", data={"step": step, "outcome": ""})
+    page = anna.get("/branch/morning").get_data(as_text=True)
+    clock.forward(hours=6)
+    later = anna.get("/branch/morning").get_data(as_text=True)
+
+    assert "All patients may come." in page
+    assert "All patients may come." not in later
+
+
 def test_the_clerk_is_led_through_the_steps_one_after_another(corner: Services, sign_in: SignIn) -> None:
     anna = sign_in(cast.ANNA)
     measure_line(corner, "good")
