@@ -90,6 +90,19 @@ def test_without_scripts_the_yes_brings_its_own_button(
     assert answered(services, visit)
 
 
+def test_the_card_on_the_form_follows_what_is_so_about_the_doctor(
+    page: Page, services: Services, visit: UUID
+) -> None:
+    page.goto(f"/visits/{visit}/questions")
+    page.evaluate("document.querySelector('[data-card-at-once]').dataset.againS = '0.3'")
+    say_yes(page, "chest_pain")
+    expect(page.locator(".alarm [data-told]")).to_have_text("The answers are stored. No doctor has been told yet.")
+    with services.db.write() as tx:
+        consultation.queue_case(services, tx, visit, "RED")
+
+    expect(page.locator(".alarm [data-told]")).to_contain_text("The case is in the doctors' queue.")
+
+
 @pytest.mark.parametrize("language", ["ru", "be", "en"])
 def test_under_the_red_card_what_saves_a_life_is_seen_without_scrolling(
     page: Page, address: str, services: Services, hands: Hands, language: str  # noqa: F811

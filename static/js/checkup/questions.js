@@ -3,7 +3,7 @@
 
 const WAIT_MS = 8_000;
 const form = document.querySelector("[data-red-form]"), card = document.querySelector("[data-card-at-once]");
-let isSending = false, hasMore = false;
+let isSending = false, hasMore = false, looking = null;
 
 form.querySelectorAll("[data-at-once]").forEach((button) => { button.hidden = true; });
 form.addEventListener("change", ({ target }) => {
@@ -44,4 +44,13 @@ async function post() {
 
 function show(told) {
   card.innerHTML = told.innerHTML;
+  looking ??= setInterval(look, Number(card.dataset.againS) * 1000);
+}
+
+/** What is so about the doctor changes: the card is looked at again as long as it stands here. */
+async function look() {
+  const answer = await fetch(card.dataset.look, { credentials: "same-origin" }).catch(() => null);
+  if (!answer?.ok || isSending) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-emergency]");
+  if (fresh && !card.contains(document.activeElement)) card.innerHTML = fresh.innerHTML;
 }
