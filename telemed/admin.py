@@ -166,6 +166,7 @@ def restore(settings: Settings, folder: Path, erased: Path | None = None) -> Non
     settings.server_dir.mkdir(parents=True, exist_ok=True)
     with only_one(settings):
         _put_back(folder, target)
+        _bring_up(settings, target)
         _keep_heads(folder / heads.NAME, settings.server_dir / heads.NAME)
         services = build_services(settings)
         try:
@@ -187,6 +188,14 @@ def _put_back(folder: Path, target: Path) -> None:
         database.execute("ATTACH ? AS apart", (str(folder / KEYS_FILE),))
         database.execute("INSERT INTO main.subject_keys SELECT * FROM apart.subject_keys")
         database.commit()
+
+
+def _bring_up(settings: Settings, target: Path) -> None:
+    """Migrate a backup of an older release: what follows knows today's tables. One that no revision made stays."""
+    with contextlib.closing(sqlite3.connect(target)) as database:
+        is_versioned = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+    if is_versioned:
+        upgrade(settings.database_url)
 
 
 def _keep_heads(kept: Path, here: Path) -> None:

@@ -162,6 +162,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now, read_only: boo
     services.register([OWN])
     services.register(consultation_service.relations(clock))
     services.country_of = partial(branches_service.country_of, services)
+    services.place_of = partial(branches_service.name_of_place, services)
     services.zone_of = partial(service_zones.zone_of, services)
     services.zone_at = partial(service_zones.zone_at, services)
     for slice_service in SLICE_SERVICES:

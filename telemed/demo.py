@@ -25,7 +25,7 @@ from telemed.db import Tx
 from telemed.demo_region import DemoBranch, DemoPatient, DemoPerson, demo_id
 from telemed.errors import StartRefused
 from telemed.patients.models import Consent, Patient
-from telemed.patients.rules import CONSENT_VERSION, PURPOSES
+from telemed.patients.rules import CONSENT_VERSION, PURPOSES, name_and_year
 from telemed.pilot.models import JourneyFact
 from telemed.serve import only_one
 from telemed.services import Services
@@ -142,13 +142,15 @@ class _Seeder:
 
     def _patient_row(self, tx: Tx, person: DemoPatient, branch: DemoBranch, now: datetime, by: UUID) -> Patient:
         index, vault = self.services.index, self.services.vault
-        full_name = f"{person.family_name} {person.given_name} {person.patronymic}"
+        two_names = f"{person.family_name} {person.given_name}"
+        full_name = f"{two_names} {person.patronymic}"
         row = Patient(
             id=person.id, home_branch_id=branch.id, identity_rev=0, contact_rev=0,
             phone_index=index.of("patient.phone", person.phone),
             snils_index=index.of("patient.snils", person.snils),
             policy_index=index.of("patient.policy", person.policy),
             name_birth_index=index.of("patient.name_birth", f"{full_name}|{person.birth_date.isoformat()}"),
+            name_index=index.of("patient.name_year", name_and_year(two_names, person.birth_date.year)),
             language=person.language, type_size=person.type_size, hard_of_hearing=person.hard_of_hearing,
             registered_at=now, registered_by=by,
         )  # fmt: skip

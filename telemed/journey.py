@@ -20,6 +20,8 @@ from telemed.delivery import jobs as delivery_jobs
 from telemed.feedback import events as feedback
 from telemed.feedback import jobs as feedback_jobs
 from telemed.outbox import Journey, Live, Recurring
+from telemed.patients import events as patients
+from telemed.patients import jobs as patients_jobs
 from telemed.pilot import jobs as pilot_jobs
 from telemed.prescription import events as prescription
 from telemed.readings import events as readings
@@ -40,6 +42,7 @@ ORDER = (
 )
 
 DURABLE: dict[type, tuple[outbox.Handler, ...]] = {
+    patients.PeopleLeftToIndex: (patients_jobs.index_more_people,),
     booking.PlainReasonsLeft: (booking_jobs.seal_more_reasons,),
     booking.PatientInvited: (pilot_jobs.count_invited,),
     booking.VisitBooked: (pilot_jobs.count_booked,),
@@ -115,6 +118,7 @@ RECURRING = (
     Recurring("sign_audit_head", 60, heads.sign_when_due),
     Recurring("release_expired_holds", 60, booking_jobs.release_expired_holds),
     Recurring("seal_invitation_reasons", 600, booking_jobs.begin_sealing_reasons),
+    Recurring("index_people", 600, patients_jobs.begin_indexing),
     Recurring("erase_quarantine", 300, readings_jobs.erase_quarantine),
     Recurring("count_pressures", 3600, readings_jobs.count_pressures),
     Recurring("forget_stored_answers", 86400, answers.forget_old),

@@ -34,7 +34,8 @@ from telemed.settings import Settings
 @dataclass
 class Services:
     """Built once by bootstrap and handed to every use case. `country_of` tells by a branch how its people write numbers,
-    `zone_of` in which zone somebody's times are shown, `zone_at` that of a branch or a region; only later slices know.
+    `place_of` what it is called; `zone_of` in which zone somebody's times are shown, `zone_at` that of a branch or a
+    region: only later slices know.
     """
 
     settings: Settings
@@ -51,6 +52,7 @@ class Services:
     relations: dict[str, Relation] = field(default_factory=dict)
     outside: dict[str, Any] = field(default_factory=dict)
     country_of: Callable[[UUID | None], str] = lambda _branch_id: "RU"
+    place_of: Callable[[UUID], str] = lambda _branch_id: ""
     zone_of: Callable[[Principal], str] = lambda _who: "UTC"
     zone_at: Callable[[UUID | None, UUID | None], str] = lambda _branch_id, _region_id: "UTC"
 

@@ -90,6 +90,7 @@ class Hands:
             snils_index=index.of("patient.snils", villager.snils) if villager.snils else None,
             policy_index=index.of("patient.policy", villager.policy) if villager.policy else None,
             name_birth_index=index.of("patient.name_birth", full_name_and_birth(villager)),
+            name_index=index.of("patient.name_year", two_names_and_year(villager)),
             language=villager.language, type_size="large", hard_of_hearing=False, registered_at=self.clock(),
             registered_by=cast.ANNA.id,
         )  # fmt: skip
@@ -149,6 +150,11 @@ def full_name_and_birth(villager: cast.Villager) -> str:
     """Return the text under which a patient's full name and birth date are indexed."""
     name = f"{villager.family_name} {villager.given_name} {villager.patronymic}"
     return f"{name}|{villager.birth_date.isoformat()}"
+
+
+def two_names_and_year(villager: cast.Villager) -> str:
+    """Return the text under which a patient's family name, given name and year of birth are indexed."""
+    return f"{villager.family_name} {villager.given_name}|{villager.birth_date.year}"
 
 
 def corner_of(branch_id: UUID) -> UUID:

@@ -74,7 +74,7 @@ def is_pure_neighbour(path: Path, module: str) -> bool:
     if module.startswith(("devices.profiles", "devices.errors", "telemed.rules_")):
         return True
     folder = name_of(path.parent).replace("/", ".")
-    return module == folder or re.match(rf"{re.escape(folder)}\.(rules|events|line)(\.|$)", module) is not None
+    return module == folder or re.match(rf"{re.escape(folder)}\.(rules(_\w+)?|events|line)(\.|$)", module) is not None
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from telemed.crypto import signing, tokens, wire
 from telemed.db import Reads
 from telemed.errors import Conflict, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id, parse_id
-from telemed.keyboards import code_readings
 from telemed.prepared import ask
+from telemed.rules_keyboards import code_readings
 from telemed.rules_text import length
 from telemed.services import Services
 
@@ -90,6 +90,13 @@ def country_of(services: Services, branch_id: UUID | None) -> str:
     with services.db.read() as tx:
         zone = tx.scalar(select(Region.zone).join(Branch, Branch.region_id == Region.id).where(Branch.id == branch_id))
     return rules.country_of(zone or "")
+
+
+def name_of_place(services: Services, branch_id: UUID) -> str:
+    """Return what people call a branch: its name and its village."""
+    with services.db.read() as tx:
+        branch = branch_of(tx, branch_id)
+        return f"{branch.name}, {branch.place}"
 
 
 def place_of(services: Services, postal_index: str | None) -> tuple[UUID | None, UUID | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +33,7 @@ from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import rules as patient_rules
 from telemed.patients import service as patients
+from telemed.patients.rules_birth import Birth
 from telemed.readings import service as readings
 from telemed.rules_text import length
 from telemed.services import Services
@@ -60,7 +61,7 @@ class CaseView:
     is_mine: bool
     is_booked_with_me: bool
     patient_name: str
-    birth_date: date | None
+    birth_date: Birth | None
     sex: str
     line_class: str | None
     is_handed_to_me: bool
@@ -172,7 +173,7 @@ def _case_view(services: Services, tx: Session, who: Principal, case: Consultati
         zone=branch.zone, phone=branch.phone, level=case.level, state=case.state, queued_at=case.queued_at,
         waiting_min=int(waited.total_seconds() // 60), is_mine=mine, is_booked_with_me=booked,
         patient_name=patient_rules.full_name(identity), sex=identity.get("sex", ""),
-        birth_date=date.fromisoformat(identity["birth_date"]) if identity.get("birth_date") else None,
+        birth_date=Birth.of(identity["birth_date"]) if identity.get("birth_date") else None,
         line_class=branch.line_class, is_handed_to_me=handed, handed_to=handed_to,
         is_kept=is_kept and not rules.needs_the_doctor_now(case.level),
         stored_at=case.stored_at, answer_by=case.stored_at + rules.STORED_ANSWER_WITHIN if case.stored_at else None,

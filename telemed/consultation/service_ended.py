@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -25,6 +25,7 @@ from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import rules as patient_rules
 from telemed.patients import service as patients
+from telemed.patients.rules_birth import Birth
 from telemed.rules_text import length
 from telemed.services import Services
 
@@ -38,7 +39,7 @@ class EndedCase:
     id: UUID
     patient_id: UUID
     patient_name: str
-    birth_date: date | None
+    birth_date: Birth | None
     sex: str
     place: str
     zone: str
@@ -73,7 +74,7 @@ def _ended(services: Services, tx: Session, case: Consultation, branch: Branch) 
     identity, ended_at = patients.identity_of(services, tx, case.patient_id), case.ended_at or case.queued_at
     return EndedCase(
         id=case.id, patient_id=case.patient_id, patient_name=patient_rules.full_name(identity),
-        birth_date=date.fromisoformat(identity["birth_date"]) if identity.get("birth_date") else None,
+        birth_date=Birth.of(identity["birth_date"]) if identity.get("birth_date") else None,
         sex=identity.get("sex", ""), place=branch.place, zone=branch.zone, level=case.level, outcome=case.outcome or "",
         ended_at=ended_at, is_whole=services.clock() - ended_at <= rules.CARE_AFTER,
     )  # fmt: skip

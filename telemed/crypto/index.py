@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from telemed.crypto.keys import KeyRing
+from telemed.rules_spelling import name_key
 
 SIZE = 16
 
@@ -37,11 +38,18 @@ def normal_name(text: str) -> str:
     return " ".join(folded.split())
 
 
+def normal_name_and_year(text: str) -> str:
+    """Return the key of `name|year`: what looks the same is the same, see telemed/rules_spelling.py."""
+    name, _, year = text.rpartition("|")
+    return f"{name_key(name)}|{year}"
+
+
 NORMAL = {
     "patient.phone": normal_phone,
     "patient.snils": digits,
     "patient.policy": digits,
-    "patient.name_birth": normal_name,
+    "patient.name_birth": normal_name,  # the form of 2026; people are indexed anew under the next line
+    "patient.name_year": normal_name_and_year,
 }
 
 

@@ -18,8 +18,8 @@ from telemed.delivery import rules
 from telemed.delivery.models import Order, Parcel
 from telemed.delivery.service_custody import move
 from telemed.errors import Conflict, Invalid, NotFound
-from telemed.keyboards import token_readings
 from telemed.prescription import service as prescriptions
+from telemed.rules_keyboards import token_readings
 from telemed.services import Services
 
 

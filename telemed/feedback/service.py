@@ -21,8 +21,8 @@ from telemed.feedback import rules
 from telemed.feedback.events import ComplaintAnswered, ComplaintFiled, RatingGiven
 from telemed.feedback.models import Complaint, Rating, RatingToken
 from telemed.ids import new_id
-from telemed.keyboards import token_readings
 from telemed.patients.models import Patient
+from telemed.rules_keyboards import token_readings
 from telemed.rules_text import length
 from telemed.services import Services
 

@@ -32,3 +32,11 @@ class ConsentWithdrawn:
     patient_id: UUID
     purpose: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class PeopleLeftToIndex:
+    """A portion of the people was indexed anew, up to this patient; more are left."""
+
+    patient_id: UUID
+    at: datetime

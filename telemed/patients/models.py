@@ -13,8 +13,10 @@ from telemed.db import Base
 
 
 class Patient(Base):
-    """A person. Sealed `identity`: {family_name, given_name, patronymic, birth_date, sex, snils, policy};
-    sealed `contact`: {phone, address, postal_index}. Display preferences are plain.
+    """A person. Sealed `identity`: {family_name, given_name, patronymic, birth_date (a day or a year), sex, snils, policy};
+    sealed `contact`: {phone, address, postal_index}. Display preferences are plain. `name_index`: family name, given name
+    and year of birth, so that a few people share one; `name_birth_index` is the form before it, for who is not indexed
+    anew yet.
     """
 
     __tablename__ = "patient"
@@ -30,6 +32,7 @@ class Patient(Base):
     snils_index: Mapped[bytes | None] = mapped_column(unique=True)
     policy_index: Mapped[bytes | None] = mapped_column(unique=True)
     name_birth_index: Mapped[bytes] = mapped_column(index=True)
+    name_index: Mapped[bytes | None] = mapped_column(index=True)
     language: Mapped[str]
     type_size: Mapped[str]
     hard_of_hearing: Mapped[bool]
@@ -51,6 +54,23 @@ class Card(Base):
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     issued_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+
+
+class PeopleIndex(Base):
+    """How far the people are indexed anew: one row a form of the index. `cursor` is the last patient looked at; who was
+    erased or cannot be opened is skipped and counted.
+    """
+
+    __tablename__ = "people_index"
+
+    form: Mapped[int] = mapped_column(primary_key=True)
+    cursor: Mapped[UUID | None]
+    total: Mapped[int]
+    done: Mapped[int] = mapped_column(default=0)
+    erased: Mapped[int] = mapped_column(default=0)
+    damaged: Mapped[int] = mapped_column(default=0)
+    began_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
 
 
 class PersonQuestion(Base):

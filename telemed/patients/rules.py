@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import date
 
+from telemed.patients.rules_birth import Birth
+from telemed.rules_spelling import has_two_alphabets
 from telemed.rules_text import length
 
 PURPOSES = ("care", "telemedicine", "delivery", "notifications")
@@ -14,6 +16,7 @@ LANGUAGES = ("ru", "be", "en")
 TYPE_SIZES = ("normal", "large", "huge")
 SEXES = ("female", "male")
 NAME = re.compile(r"[^\W\d_]+(?:[ '’\-][^\W\d_]+)*")
+FACTS = ("birth_date", "phone", "document", "asked")  # by which a clerk tells one of several people
 NAME_MAX = 60
 ADDRESS_MAX = 200
 EARLIEST_BIRTH = date(1900, 1, 1)
@@ -72,19 +75,21 @@ def name_code(text: str, *, needed: bool) -> str | None:
         return "required" if needed else None
     if length(text) > NAME_MAX:
         return "too_long"
+    if has_two_alphabets(text):
+        return "name_two_alphabets"
     return None if NAME.fullmatch(text) else "name_invalid"
 
 
-def birth_date_code(born: date | None, today: date) -> str | None:
-    """Return what is wrong with a birth date, or None."""
+def birth_date_code(born: Birth | None, today: date) -> str | None:
+    """Return what is wrong with a birth date, or with the year where only that is known; or None."""
     if born is None:
         return "required"
-    if born > today:
+    if born.year > today.year or (born.day is not None and born.day > today):
         return "date_in_future"
-    return "date_too_early" if born < EARLIEST_BIRTH else None
+    return "date_too_early" if born.year < EARLIEST_BIRTH.year else None
 
 
-def identity_faults(identity: Mapping[str, str], born: date | None, today: date) -> dict[str, str]:
+def identity_faults(identity: Mapping[str, str], born: Birth | None, today: date) -> dict[str, str]:
     """Return the wrong fields of an identity with their codes."""
     faults = {
         "family_name": name_code(identity.get("family_name", ""), needed=True),
@@ -103,9 +108,20 @@ def full_name(identity: Mapping[str, str]) -> str:
     return " ".join(part for part in parts if part)
 
 
-def name_and_birth(identity: Mapping[str, str], born: date) -> str:
-    """Return the text under which a full name and birth date are indexed."""
-    return f"{full_name(identity)}|{born.isoformat()}"
+def name_and_birth(identity: Mapping[str, str]) -> str:
+    """Return the text under which a full name and birth date were indexed until December 2026."""
+    return f"{full_name(identity)}|{identity['birth_date']}"
+
+
+def name_and_year(name: str, year: int) -> str:
+    """Return the text under which family name, given name and year of birth are indexed."""
+    return f"{name}|{year:04d}"
+
+
+def masked_name(identity: Mapping[str, str]) -> str:
+    """Return family name and initials."""
+    initials = (identity.get("given_name"), identity.get("patronymic"))
+    return " ".join([identity["family_name"], *(f"{name[0]}." for name in initials if name)])
 
 
 def masked_phone(phone: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 from uuid import UUID
 
 import segno
@@ -13,8 +14,10 @@ from wtforms import BooleanField, HiddenField, RadioField
 from telemed.access import accounts
 from telemed.errors import Conflict, Invalid
 from telemed.ids import new_id, parse_id
-from telemed.patients import rules, service
-from telemed.web.forms import DayField, PageForm, TextField, at_most, optional, required
+from telemed.patients import rules, service, service_index
+from telemed.patients.fields import BirthField
+from telemed.patients.rules_search import read_search
+from telemed.web.forms import PageForm, TextField, at_most, optional, required
 from telemed.web.guard import guard, services, who
 from telemed.web.sign_in import with_session
 
@@ -27,10 +30,27 @@ def yes_or_no(label: str) -> RadioField:
 
 
 class FindForm(PageForm):
+    """`text` takes anything scanned or typed; the other fields add one fact more."""
+
+    text = TextField("Card, phone, document number or name", optional(), at_most(300))
     number = TextField("Phone, SNILS or policy number", optional(), at_most(40))
-    card = TextField("Code of the card", optional(), at_most(200))
+    card = TextField("Code of the card", optional(), at_most(300))
     name = TextField("Family name, given name, patronymic", optional(), at_most(200))
-    born = DayField("Birth date", optional())
+    born = BirthField("Birth date", optional())
+
+    def search(self) -> dict[str, Any]:
+        """Return what is asked for: the one field's meaning, completed by the others."""
+        read = read_search(self.text.data or "")
+        return {
+            "number": self.number.data or read.number, "card": self.card.data or read.card,
+            "name": self.name.data or read.name, "born": self.born.data or read.born,
+        }  # fmt: skip
+
+    def show(self, search: dict[str, Any]) -> None:
+        """Put what was understood into its own fields: the person sees it and can add to it."""
+        self.text.data, self.text.raw_data = "", None
+        for name, value in search.items():
+            self[name].data, self[name].raw_data = value, None
 
 
 class PatientForm(PageForm):
@@ -38,7 +58,7 @@ class PatientForm(PageForm):
     family_name = TextField("Family name", required(), at_most(rules.NAME_MAX))
     given_name = TextField("Given name", required(), at_most(rules.NAME_MAX))
     patronymic = TextField("Patronymic", optional(), at_most(rules.NAME_MAX))
-    birth_date = DayField("Birth date", required())
+    birth_date = BirthField("Birth date", required())
     sex = RadioField("Sex", [required()], choices=[("female", "Woman"), ("male", "Man")])
     phone = TextField("Phone", required(), at_most(40))
     snils = TextField("SNILS", optional(), at_most(20))
@@ -62,6 +82,23 @@ class PatientForm(PageForm):
         """Return the purposes the patient said yes to."""
         return tuple(purpose for purpose in rules.PURPOSES if self[f"consent_{purpose}"].data == "yes")
 
+    def search(self, document: str) -> dict[str, Any]:
+        """Return what names the person elsewhere: name, birth date and that document's number."""
+        names = (self[name].data or "" for name in ("family_name", "given_name", "patronymic"))
+        name = " ".join(name for name in names if name)
+        return {"name": name, "born": self.birth_date.data, "number": self[document].data or "", "card": ""}
+
+    def patient(self) -> service.NewPatient:
+        """Return what was typed."""
+        names = (
+            "family_name", "given_name", "patronymic", "sex", "phone", "snils", "policy", "address", "postal_index",
+            "language", "type_size",
+        )  # fmt: skip
+        return service.NewPatient(
+            **{name: self[name].data or "" for name in names}, birth_date=self.birth_date.data,
+            hard_of_hearing=self.hard_of_hearing.data, consents=self.consents(),
+        )  # fmt: skip
+
 
 class CardForm(PageForm):
     token = TextField("Code of the card", required(), at_most(200))
@@ -71,27 +108,63 @@ class CardForm(PageForm):
 @guard("patient.find")
 def find() -> ResponseReturnValue:
     """Show the search for one patient."""
-    return render_template("patients/find.html", form=FindForm())
+    return _find_page(FindForm(), 200)
 
 
 @pages.post("/patients")
 @guard("patient.find")
 def found() -> ResponseReturnValue:
-    """Find one patient by an exact number, the card, or full name and birth date."""
+    """Find one patient by anything scanned or typed; several are shown masked, to be told apart by one fact more."""
     form = FindForm()
     if not form.validate_on_submit():
-        return render_template("patients/find.html", form=form), 422
+        return _find_page(form, 422)
+    search = form.search()
     try:
-        card = service.find_patient(
-            services(), who(), number=form.number.data or "", card=form.card.data or "", name=form.name.data or "",
-            born=form.born.data,
-        )  # fmt: skip
+        people = service.find_people(services(), who(), **search)
+    except service.KnownElsewhere as known:
+        form.show(search)
+        return _find_page(form, 409, there=services().place_of(known.branch_id), search=search)
+    except (Invalid, Conflict) as error:
+        form.show(search)
+        form.take(error) if isinstance(error, Invalid) else form.form_errors.append(error.code)
+        return _find_page(form, error.status)
+    if len(people) == 1:
+        return redirect(url_for("patients.page", patient_id=people[0].id))
+    form.show(search)
+    return _find_page(form, 200, people=people) if people else _find_page(form, 404, nobody=True)
+
+
+def _find_page(form: FindForm, status: int, **more: Any) -> ResponseReturnValue:
+    shown = service_index.progress(services())
+    return render_template("patients/find.html", form=form, progress=shown, facts=rules.FACTS, **more), status
+
+
+@pages.post("/patients/<uuid:patient_id>/choose")
+@guard("patient.choose")
+def choose(patient_id: UUID) -> ResponseReturnValue:
+    """Open one of several who were found, and record by which fact the clerk knows."""
+    try:
+        service.choose_person(services(), who(), patient_id, request.form.get("fact", ""))
+    except Invalid:
+        flash("Choose first by what you know that it is this person, then press the name again.", "warn")
+        return redirect(url_for("patients.find"))
+    return redirect(url_for("patients.page", patient_id=patient_id))
+
+
+@pages.post("/patients/take-over")
+@guard("patient.take_over")
+def take_over() -> ResponseReturnValue:
+    """Make the own branch the home of a person of another one, by name, birth date and document."""
+    form = FindForm()
+    if not form.validate_on_submit():
+        return _find_page(form, 422)
+    try:
+        patient_id = service.take_over(services(), who(), **form.search())
     except (Invalid, Conflict) as error:
         form.take(error) if isinstance(error, Invalid) else form.form_errors.append(error.code)
-        return render_template("patients/find.html", form=form), error.status
-    if card is None:
-        return render_template("patients/find.html", form=form, nobody=True), 404
-    return redirect(url_for("patients.page", patient_id=card.id))
+        return _find_page(form, error.status)
+    flash("The record belongs to this branch now.", "success")
+    return redirect(url_for("patients.page", patient_id=patient_id))
 
 
 @pages.get("/patients/new")
@@ -104,21 +177,28 @@ def new() -> ResponseReturnValue:
 @pages.post("/patients/new")
 @guard("patient.register")
 def register() -> ResponseReturnValue:
-    """Register a patient, then show the patient's page."""
+    """Register a patient, then show the patient's page. Who seems to be in the register is shown first."""
     form = PatientForm()
     if not form.validate_on_submit():
         return render_template("patients/new.html", form=form), 422
-    typed = service.NewPatient(
-        **{name: form[name].data or "" for name in ("family_name", "given_name", "patronymic", "sex", "phone", "snils")},
-        **{name: form[name].data or "" for name in ("policy", "address", "postal_index", "language", "type_size")},
-        birth_date=form.birth_date.data, hard_of_hearing=form.hard_of_hearing.data,
-        consents=form.consents(),
-    )  # fmt: skip
+    typed = form.patient()
     try:
-        patient_id = service.register_patient(services(), who(), typed, parse_id(form.patient_id.data))
+        patient_id = service.register_patient(
+            services(), who(), typed, parse_id(form.patient_id.data), is_sure=request.form.get("sure") == "yes"
+        )
     except Invalid as error:
         form.take(error)
         return render_template("patients/new.html", form=form), error.status
+    except service.MaybeKnown as known:
+        return render_template("patients/new.html", form=form, people=known.people), known.status
+    except service.KnownElsewhere as known:
+        there, search = services().place_of(known.branch_id), form.search(known.document)
+        return render_template("patients/new.html", form=form, there=there, search=search), known.status
+    _say_registered(typed)
+    return redirect(url_for("patients.page", patient_id=patient_id))
+
+
+def _say_registered(typed: service.NewPatient) -> None:
     # The same whether a number stands with somebody else or not: whose it is must not be found out by typing it.
     if typed.snils or typed.policy:
         flash(
@@ -128,7 +208,6 @@ def register() -> ResponseReturnValue:
         )
     else:
         flash("The patient is registered.", "success")
-    return redirect(url_for("patients.page", patient_id=patient_id))
 
 
 @pages.get("/patients/<uuid:patient_id>")

@@ -12,6 +12,7 @@ from telemed import i18n
 from telemed.clock import full_years
 from telemed.web.guard import services, who
 
+YEAR_LENGTH = 4
 TYPE_SIZES, THEMES = ("normal", "large", "huge"), ("auto", "light", "dark")
 # The menu of each role: page endpoint and its English words.
 MENU: dict[str, tuple[tuple[str, str], ...]] = {
@@ -122,7 +123,7 @@ def _words() -> dict[str, Any]:
         "local_date": _local_date,
         "own_time": _own_time,
         "zones_shown": _zones_shown,
-        "age_of": _age_of,
+        "ages_of": _ages_of,
         "view": view_of(request.cookies.get("view", "")),
         "nav_links": _menu(),
     }
@@ -157,15 +158,24 @@ def _own_time(moment: datetime | None) -> str:
     return f"{i18n.local_time(lang(), moment, own_zone())} ({zone_name(own_zone())})" if moment else ""
 
 
-def _age_of(born: date | str) -> int:
-    """Return an age on the day that it is where the page is about."""
-    day = date.fromisoformat(born) if isinstance(born, str) else born
-    return full_years(day, services().clock().astimezone(ZoneInfo(zone())).date())
+def _ages_of(born: Any) -> tuple[int, int]:
+    """Return the lowest and the highest age on the day that it is where the page is about: by the year alone there are
+    two. `born` is a day, a birth that tells its `isoformat`, or what that stored.
+    """
+    stored = born if isinstance(born, str) else born.isoformat()
+    today = services().clock().astimezone(ZoneInfo(zone())).date()
+    if len(stored) == YEAR_LENGTH:
+        return today.year - int(stored) - 1, today.year - int(stored)
+    age = full_years(date.fromisoformat(stored), today)
+    return age, age
 
 
-def _local_date(day: date | datetime | str | None) -> str:
-    if isinstance(day, str):
+def _local_date(day: object) -> str:
+    """Return a day as people write it; where only the year is known, the year."""
+    if isinstance(day, str) and len(day) > YEAR_LENGTH:
         day = date.fromisoformat(day)
     if isinstance(day, datetime):
         return _local_time(day, "date")
-    return day.strftime("%d.%m.%Y") if day else ""
+    if isinstance(day, date):
+        return day.strftime("%d.%m.%Y")
+    return str(day) if day else ""

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from telemed.patients import rules
+from telemed.patients.rules_birth import Birth
 from tests import cast
 
 TODAY = date(2026, 11, 23)
@@ -81,4 +82,4 @@ def test_what_is_no_name_says_why(name: str, code: str) -> None:
     [(date(2026, 11, 24), "date_in_future"), (date(1899, 12, 31), "date_too_early"), (None, "required"), (TODAY, None)],
 )
 def test_a_birth_date_lies_between_1900_and_today(born: date | None, code: str | None) -> None:
-    assert rules.birth_date_code(born, TODAY) == code
+    assert rules.birth_date_code(Birth.on(born) if born else None, TODAY) == code

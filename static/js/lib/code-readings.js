@@ -1,5 +1,5 @@
 // What a code was meant to be: scanned or typed under a Russian or Belarusian keyboard, or with letters that look alike.
-// The same table as telemed/keyboards.py; tests/contract/code-readings.json holds both to it.
+// The same table as telemed/rules_keyboards.py; tests/contract/code-readings.json holds both to it.
 
 const KEYS = ["йцукенгшщзхъфывапролджэячсмитьбюёіў", "qwertyuiop[]asdfghjkl;'zxcvbnm,.\u0060bo"];
 const LOOKS = ["авекмнорстухіјѕьзб", "abekmhopctyxijsb36"];

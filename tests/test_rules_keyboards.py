@@ -16,8 +16,8 @@ from telemed.branches import service as branches
 from telemed.crypto import tokens
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.feedback import service as feedback
-from telemed.keyboards import code_readings, token_readings
 from telemed.patients import service as patients
+from telemed.rules_keyboards import code_readings, token_readings
 from telemed.services import Services
 from tests import cast
 from tests.page import problems_of
