@@ -52,5 +52,5 @@ async function look() {
   const answer = await fetch(card.dataset.look, { credentials: "same-origin" }).catch(() => null);
   if (!answer?.ok || isSending) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-emergency]");
-  if (fresh && !card.contains(document.activeElement)) card.innerHTML = fresh.innerHTML;
+  if (fresh && !card.querySelector(":focus")) card.innerHTML = fresh.innerHTML;
 }
