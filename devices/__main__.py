@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     told.add_argument("--json", action="store_true", help="the same for a program")
     scan = commands.add_parser("scan", help="list the meters that show themselves")
     scan.add_argument("--seconds", type=float, default=SCAN_S)
+    scan.add_argument("--all", action="store_true", help="list what names no measuring service too: many meters do not")
     enrol = commands.add_parser("enrol", help="take readings of one more meter")
     enrol.add_argument("kind", metavar="KIND", choices=sorted(SERVICE_OF_KIND))
     enrol.add_argument("name", metavar="NAME", help="as the meter shows itself in `scan`")
@@ -204,18 +205,22 @@ def _answers(pid: int) -> bool:
 
 def scan_command(settings: Settings, options: argparse.Namespace) -> int:
     """Print each meter once, as it is seen."""
-    asyncio.run(scan(settings, options.seconds))
+    asyncio.run(scan(settings, options.seconds, everything=options.all))
     return OK
 
 
-async def scan(settings: Settings, seconds: float) -> None:
+async def scan(settings: Settings, seconds: float, *, everything: bool = False) -> None:
     """Listen so long. Raises RadioError."""
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
 
     def on_sighting(sighting: Sighting) -> None:
-        if sighting.address not in seen:
-            seen.add(sighting.address)
-            kinds = " ".join(KIND_OF_SERVICE[service] for service in sighting.services)
+        if not (everything or sighting.services or sighting.is_bonded):
+            return
+        kinds = " ".join(KIND_OF_SERVICE[service] for service in sighting.services) or (
+            "paired" if sighting.is_bonded else "unknown"
+        )
+        if (sighting.address, kinds) not in seen:  # the name of a service may come with the second look
+            seen.add((sighting.address, kinds))
             print(f"{kinds:<16}{sighting.name or '(no name)':<28}{sighting.address}", flush=True)
 
     try:
@@ -225,6 +230,8 @@ async def scan(settings: Settings, seconds: float) -> None:
         raise Stopped("The simulated meters do not run: start them with `python -m devices simulate`.") from error
     if not seen:
         print("No meter showed itself. Take a measurement, or switch the meter to pairing, and scan again.")
+        if not everything:
+            print("Some meters do not say what they are: `scan --all` lists whatever shows itself.")
 
 
 def enrol_command(settings: Settings, options: argparse.Namespace) -> int:

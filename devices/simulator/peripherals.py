@@ -147,19 +147,18 @@ class Peripheral:
         device.add_service(BatteryService(lambda connection: 87))
         device.add_service(Service(uuid16(self.service), [*self.characteristics(), self._clock()]))
         self._demand_encryption()
-        device.advertising_data = bytes(
-            AdvertisingData(
-                [
-                    (AdvertisingData.Type.FLAGS, bytes([0x06])),
-                    (
-                        AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
-                        struct.pack("<H", int(self.service, 16)),
-                    ),
-                    (AdvertisingData.Type.COMPLETE_LOCAL_NAME, name.encode()),
-                ]
-            )
-        )
+        self.show_as(name)
         device.on(Device.EVENT_CONNECTION, self._on_connection)
+
+    def show_as(self, name: str | None, *, names_service: bool = True) -> None:
+        """Say so much in advertisements from now on; many meters name no service, and paired ones not even themselves."""
+        kinds = AdvertisingData.Type
+        told = [(kinds.FLAGS, bytes([0x06]))]
+        if names_service:
+            told.append((kinds.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS, struct.pack("<H", int(self.service, 16))))
+        if name is not None:
+            told.append((kinds.COMPLETE_LOCAL_NAME, name.encode()))
+        self.device.advertising_data = bytes(AdvertisingData(told))
 
     def characteristics(self) -> list[Characteristic[bytes]]:
         """Return the characteristics of the measuring service."""

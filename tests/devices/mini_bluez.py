@@ -72,7 +72,8 @@ class TypedPasskey(PairingDelegate):
 
 class MiniBlueZ:
     """`failures` are the words with which the next connects fail; `connects` counts all of them. A device whose address is
-    in `forgotten` is gone each time that somebody calls.
+    in `forgotten` is gone each time that somebody calls. `identities`: the true addresses, which a pairing tells, of
+    devices that show themselves under another.
     """
 
     def __init__(self, radio: Device) -> None:
@@ -82,6 +83,7 @@ class MiniBlueZ:
         self.agent: tuple[str, str] | None = None
         self.failures: list[str] = []
         self.forgotten: set[str] = set()
+        self.identities: dict[str, str] = {}
         self.connects = 0
         self.removed = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,11 +154,12 @@ class MiniBlueZ:
             self._set(path, DEVICE, RSSI=Variant("n", -50), UUIDs=Variant("as", uuids))
             return
         self.devices[path] = Known(seen.address)
-        told = {"Address": address, "AddressType": "random", "Name": name, "Alias": name}
+        is_bonded = str(seen.address) in getattr(self.radio.keystore, "all_keys", {})
+        true_address = self.identities.get(address, address) if is_bonded else address
+        told = {"Address": true_address, "AddressType": "random", "Name": name, "Alias": name}
         flags = ("Paired", "Bonded", "Connected", "Trusted", "ServicesResolved")
         properties = {key: Variant("s", value) for key, value in told.items()}
         properties |= {key: Variant("b", False) for key in flags}
-        is_bonded = str(seen.address) in getattr(self.radio.keystore, "all_keys", {})
         properties |= {key: Variant("b", is_bonded) for key in ("Paired", "Bonded")}
         properties |= {"Adapter": Variant("o", HCI), "UUIDs": Variant("as", uuids), "RSSI": Variant("n", -50)}
         self._add(path, {DEVICE: properties})
@@ -326,7 +329,9 @@ class MiniBlueZ:
             await known.connection.pair()
         except Exception as error:
             raise DBusFailure("AuthenticationFailed", "Authentication Failed") from error
-        self._set(path, DEVICE, Paired=Variant("b", True), Bonded=Variant("b", True))
+        shown = known.address.to_string(False)
+        true_address = Variant("s", self.identities.get(shown, shown))
+        self._set(path, DEVICE, Address=true_address, Paired=Variant("b", True), Bonded=Variant("b", True))
 
     # --- characteristics
 
