@@ -45,6 +45,7 @@ class MeterReport(_Lenient):
     last_seen_at: AwareDatetime | None = None
     enrolment: Literal["looking", "found", "passkey_needed", "enrolled", "failed"] | None = None
     enrolment_code: str | None = Field(default=None, max_length=32, pattern=r"^[a-z_]+$")
+    trouble: str | None = Field(default=None, max_length=32, pattern=r"^[a-z_]+$")
 
 
 class JournalReport(_Lenient):

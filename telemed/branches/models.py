@@ -72,7 +72,8 @@ class Meter(Base):
     """An enrolled meter; the id is the enrolment id that the gateway uses. `kind`: blood_pressure or glucose.
     `enrolment` is how far the gateway has come with it: looking, found, passkey_needed, enrolled, failed (with the
     reason in `enrolment_code`); None until the gateway has said anything. `paired_at` is when it answered last while it
-    was looked for. `strips_expire_on` is the day printed on the tin in use.
+    was looked for. `strips_expire_on` is the day printed on the tin in use. `trouble`: why its readings do not come,
+    though the gateway hears it.
     """
 
     __tablename__ = "meter"
@@ -89,6 +90,7 @@ class Meter(Base):
     drift_s: Mapped[int | None]
     enrolment: Mapped[str | None]
     enrolment_code: Mapped[str | None]
+    trouble: Mapped[str | None]
     enrolled_at: Mapped[datetime]
     paired_at: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]

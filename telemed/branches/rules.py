@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,11 @@ POLL_DEMO_VISIT_S, POLL_OPEN_S, POLL_CLOSED_S = 0.5, 2.0, 10.0
 PAIRED_SHOWN = timedelta(minutes=1)  # so long a pairing is news
 BATTERY_LOW_PCT = 20
 METER_CLOCK_OFF_S = 120  # above it the times of a meter's readings are corrected and the clerk is told
-REMARKS = ("battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
+UNSEEN_DAYS = 3  # opening days; so long nobody may have measured, afterwards somebody must look
+# What a gateway says of a meter that it does not get at, or not wholly; a word of a newer one is shown as the first.
+TROUBLES = ("cannot_be_read", "other_meter", "records_missing")
+UNHEARD = (*TROUBLES, "unseen_for_days", "unseen_this_morning")
+REMARKS = (*UNHEARD, "battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
 
 
 def country_of(zone: str) -> str:
@@ -37,6 +41,30 @@ def is_open_at(hours: Mapping[str, Sequence[str]], zone: str, moment: datetime) 
     if not span:
         return False
     return time.fromisoformat(span[0]) <= there.time() < time.fromisoformat(span[1])
+
+
+def open_days_since(hours: Mapping[str, Sequence[str]], zone: str, seen_at: datetime, now: datetime) -> int:
+    """Return on how many of a branch's opening days after that of `seen_at` it has opened until now."""
+    there = now.astimezone(ZoneInfo(zone))
+    day, found = seen_at.astimezone(ZoneInfo(zone)).date(), 0
+    while day < there.date() and found < UNSEEN_DAYS:
+        day += timedelta(days=1)
+        span = hours.get(str(day.isoweekday()))
+        found += bool(span) and (day < there.date() or time.fromisoformat(span[0]) <= there.time())
+    return found
+
+
+def silence(
+    seen_at: datetime, checked_at: datetime | None, hours: Mapping[str, Sequence[str]], zone: str, now: datetime
+) -> str | None:
+    """Return what is to be told of a meter seen last at `seen_at`: it must not pass for one with nothing to say.
+    `checked_at`: when this day's morning check ended.
+    """
+    if open_days_since(hours, zone, seen_at, now) >= UNSEEN_DAYS:
+        return "unseen_for_days"
+    there = ZoneInfo(zone)
+    is_missed = checked_at is not None and seen_at.astimezone(there).date() < checked_at.astimezone(there).date()
+    return "unseen_this_morning" if is_missed else None
 
 
 def spelled(code: str) -> str:
@@ -80,10 +108,13 @@ def is_just_paired(enrolment: str | None, paired_at: datetime | None, now: datet
 
 def meter_remarks(
     battery_pct: int | None, drift_s: int | None, calibration_due_on: date | None, strips_expire_on: date | None,
-    today: date,
+    today: date, unheard: Collection[str | None] = (),
 ) -> tuple[str, ...]:  # fmt: skip
-    """Return what a clerk is told about a meter, one line each; most meters say nothing of their battery."""
+    """Return what a clerk is told about a meter, one line each; most meters say nothing of their battery. `unheard`: what
+    keeps its readings from coming.
+    """
     found = {
+        **{code: code in unheard for code in UNHEARD},
         "battery_low": battery_pct is not None and battery_pct < BATTERY_LOW_PCT,
         "strips_expired": strips_expire_on is not None and strips_expire_on < today,
         "calibration_overdue": calibration_due_on is not None and calibration_due_on < today,

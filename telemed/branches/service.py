@@ -21,7 +21,7 @@ from telemed.access import audit
 from telemed.access.relations import NOBODY, Principal, Relation, Subject
 from telemed.branches import morning, rules
 from telemed.branches.events import GatewayChanged, GatewayJoined, LineMeasured
-from telemed.branches.models import Branch, Gateway, GatewayOrder, JoinCode, LineCheck, Meter, Region
+from telemed.branches.models import Branch, Gateway, GatewayOrder, JoinCode, LineCheck, Meter, MorningCheck, Region
 from telemed.clock import iso
 from telemed.crypto import signing, tokens, wire
 from telemed.db import Reads
@@ -143,6 +143,11 @@ class MeterView:
     is_just_paired: bool = False
 
     @property
+    def is_unheard(self) -> bool:
+        """Whether its readings may be missing, for whatever reason."""
+        return any(remark in rules.UNHEARD for remark in self.remarks)
+
+    @property
     def is_clock_right(self) -> bool:
         return "meter_clock_wrong" not in self.remarks
 
@@ -190,6 +195,7 @@ def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> B
         meters = tx.scalars(
             select(Meter).where(Meter.branch_id == branch_id, Meter.removed_at.is_(None)).order_by(Meter.kind)
         )
+        checked_at = _checked_at(tx, branch, now)
         return BranchView(
             id=branch.id, postal_index=branch.postal_index, name=branch.name, place=branch.place, zone=branch.zone,
             phone=branch.phone, is_open=is_open_at(branch, now), line_class=branch.line_class,
@@ -197,7 +203,7 @@ def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> B
             light=rules.light(gateway.status, gateway.last_seen_at, now) if gateway else "absent",
             gateway_id=gateway.id if gateway else None, gateway_seen_at=gateway.last_seen_at if gateway else None,
             queue=gateway.queue if gateway else 0, radio=gateway.radio if gateway else "system",
-            meters=[_meter_view(meter, morning.day_of(branch.zone, now), now) for meter in meters],
+            meters=[_meter_view(meter, branch, checked_at, now) for meter in meters],
             undecodable=gateway.undecodable if gateway and _is_news(gateway.undecodable_at, now) else 0,
             undecodable_at=gateway.undecodable_at if gateway else None,
             oldest_unsent_at=gateway.oldest_unsent_at if gateway else None,
@@ -217,10 +223,28 @@ def _outage_view(gateway: Gateway, now: datetime) -> OutageView | None:
     return OutageView(rules.outage_reason(gateway.outage_code), gateway.outage_since, gateway.outage_until)
 
 
-def _meter_view(meter: Meter, today: date, now: datetime) -> MeterView:
-    remarks = rules.meter_remarks(
-        meter.battery_pct, meter.drift_s, meter.calibration_due_on, meter.strips_expire_on, today
+def _checked_at(tx: Session, branch: Branch, now: datetime) -> datetime | None:
+    """Return when the newest morning check of the branch's day ended."""
+    return tx.scalar(
+        select(MorningCheck.finished_at)
+        .where(
+            MorningCheck.branch_id == branch.id,
+            MorningCheck.day == morning.day_of(branch.zone, now),
+            MorningCheck.finished_at.is_not(None),
+        )
+        .order_by(MorningCheck.finished_at.desc())
+        .limit(1)
     )
+
+
+def _meter_view(meter: Meter, branch: Branch, checked_at: datetime | None, now: datetime) -> MeterView:
+    # One that was never reached says so by its enrolment.
+    seen_at = meter.last_seen_at or (meter.enrolled_at if meter.enrolment == "enrolled" else None)
+    silence = rules.silence(seen_at, checked_at, branch.hours, branch.zone, now) if seen_at else None
+    remarks = rules.meter_remarks(
+        meter.battery_pct, meter.drift_s, meter.calibration_due_on, meter.strips_expire_on,
+        morning.day_of(branch.zone, now), (meter.trouble, silence),
+    )  # fmt: skip
     return MeterView(
         meter.kind, meter.name, meter.model, meter.serial, meter.battery_pct, "battery_low" in remarks,
         meter.last_seen_at, meter.id, meter.kit_id, meter.enrolment, meter.enrolment_code, remarks, meter.drift_s,
@@ -466,9 +490,17 @@ def _note_meters(
                 meter.paired_at = now
             meter.enrolment, meter.enrolment_code = report["enrolment"], report["enrolment_code"]
             changed = True
+        changed = _note_trouble(meter, report.get("trouble")) or changed
         if report.get("last_seen_at") is not None:
             meter.last_seen_at = report["last_seen_at"]
     return changed
+
+
+def _note_trouble(meter: Meter, told: str | None) -> bool:
+    """Write down why a meter's readings do not come; tell whether that is news. Older gateways never say."""
+    trouble = told if told is None or told in rules.TROUBLES else rules.TROUBLES[0]
+    is_new, meter.trouble = meter.trouble != trouble, trouble
+    return is_new
 
 
 def _has_answered(meter: Meter, report: dict[str, Any]) -> bool:

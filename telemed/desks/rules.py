@@ -63,7 +63,9 @@ MAY_GO_ON = frozenset(
 METER_CLOCK_CORRECTED_S = 12 * 3600
 # A meter that waits to be paired is told of by itself, where that meter is needed.
 SILENT_LIGHTS = ("ok", "pair_again")
-REMARKS = ("put_aside", "battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
+# What keeps a meter's readings from coming, said by the gateway or by its silence.
+UNHEARD = ("cannot_be_read", "other_meter", "records_missing", "unseen_for_days", "unseen_this_morning")
+REMARKS = (*UNHEARD, "put_aside", "battery_low", "strips_expired", "calibration_overdue", "meter_clock_wrong")
 
 
 @dataclass(frozen=True)
@@ -162,4 +164,6 @@ def remarks(situation: str | None, of_meters: Sequence[str], *, has_put_aside: b
     found = {*of_meters, *(("put_aside",) if has_put_aside and situation is None else ())}
     if situation in CLOCK_SITUATIONS:
         found.discard("meter_clock_wrong")
+    if situation == "not_seen":
+        found -= {"unseen_for_days", "unseen_this_morning"}
     return [code for code in REMARKS if code in found]
