@@ -132,7 +132,12 @@ class Agent:
 
     def status(self) -> str:
         """Return "ok" or the first thing that an operator should look at, as this computer sees it."""
-        return _first_trouble(self.collector.status, known(self._line_status), self.reach.code, self._status_when_heard())
+        now, troubles = self._now(), self.collector.troubles
+        is_unread = any(troubles.of(meter.enrolment_id, now) for meter in self.meters.all())
+        return _first_trouble(
+            self.collector.status, known(self._line_status), self.reach.code, self._status_when_heard(),
+            "meters_unread" if is_unread else "ok",
+        )  # fmt: skip
 
     def _status_when_heard(self) -> str:
         """Return what to tell the server: being heard, it is not out of reach, whatever the try before found."""

@@ -24,11 +24,21 @@ HEARD = ("ok", "no_radio", "radio_off", "disk_full", "chain_broken", "server_ref
 UNHEARD = (
     "offline", "server_error", "line_not_trusted", "line_hijacked", "gateway_unknown", "gateway_revoked", "signature_wrong",
 )  # fmt: skip
-NOT_AT_WORK = ("not_joined", "not_running", "hangs")
+# What is no state of the line: it is found here, or told of each meter.
+NOT_AT_WORK = ("not_joined", "not_running", "hangs", "meters_unread")
 Words = tuple[str, str, str]
 
 WHAT: dict[str, Words] = {
-    "ok": ("Приборы готовы, связь есть.", "Прыборы гатовыя, сувязь ёсць.", "The meters are ready and the line is up."),
+    "ok": (
+        "Программа приборов работает, связь есть.",
+        "Праграма прыбораў працуе, сувязь ёсць.",
+        "The meters' program works and the line is up.",
+    ),
+    "meters_unread": (
+        "Один из приборов не передаёт результаты.",
+        "Адзін з прыбораў не перадае вынікі.",
+        "The results of a meter do not come.",
+    ),
     "no_radio": ("Нет радиосвязи с приборами.", "Няма радыёсувязі з прыборамі.", "There is no radio to the meters."),
     "radio_off": ("Bluetooth выключен.", "Bluetooth выключаны.", "Bluetooth is switched off."),
     "disk_full": ("Диск этого компьютера полон.", "Дыск гэтага камп'ютара поўны.", "This computer's disk is full."),
@@ -110,6 +120,11 @@ _HELP: Words = (
 )
 _RESTART: Words = ("Перезапустите компьютер.", "Перазапусціце камп'ютар.", "Restart this computer.")
 DO: dict[str, Words] = {
+    "meters_unread": (
+        "Посмотрите на странице «Отделение», какой, и включите его рядом с компьютером.",
+        "Паглядзіце на старонцы «Аддзяленне», які, і ўключыце яго побач з камп'ютарам.",
+        "See on the page \"Branch\" which one, and switch it on beside the PC.",
+    ),
     "ok": ("Делать ничего не нужно.", "Рабіць нічога не трэба.", "Nothing needs to be done."),
     "no_radio": (
         "Проверьте, вставлен ли адаптер Bluetooth.",

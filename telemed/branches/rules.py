@@ -50,7 +50,8 @@ def open_days_since(hours: Mapping[str, Sequence[str]], zone: str, seen_at: date
     while day < there.date() and found < UNSEEN_DAYS:
         day += timedelta(days=1)
         span = hours.get(str(day.isoweekday()))
-        found += bool(span) and (day < there.date() or time.fromisoformat(span[0]) <= there.time())
+        if span and (day < there.date() or time.fromisoformat(span[0]) <= there.time()):
+            found += 1
     return found
 
 

@@ -185,6 +185,11 @@ class BranchView:
     oldest_unsent_at: datetime | None = None
     outage: OutageView | None = None
 
+    @property
+    def has_unheard(self) -> bool:
+        """Whether a meter's readings may be missing: then the branch PC works and the meters are not ready."""
+        return any(meter.is_unheard for meter in self.meters)
+
 
 def branch_view(services: Services, who: Principal, branch_id: UUID | None) -> BranchView:
     """Return a branch and its equipment."""

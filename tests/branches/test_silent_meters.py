@@ -82,12 +82,14 @@ def test_what_a_gateway_says_of_a_meter_stands_on_the_page_until_it_says_so_no_m
     assert code_text("en", f"remark_{code}") in page.replace("&#39;", "'").replace("&#34;", '"')
     assert code_text("en", "meters_unheard") in page
     assert "Nothing needs to be done" not in page
-    assert '>paired<' not in page
+    assert "Meters ready" not in page + sign_in(cast.ANNA).get("/counter").text
+    assert ">paired<" not in page
 
     pc.beat(2, meters=report())
     page = sign_in(cast.ANNA).get("/branch").text
     assert remarks(services) == ()
     assert "Nothing needs to be done" in page
+    assert "Meters ready" in sign_in(cast.ANNA).get("/counter").text
 
 
 def test_a_word_of_a_newer_gateway_is_no_good_news(pc: BranchPc, services: Services) -> None:
@@ -105,7 +107,7 @@ def test_the_branch_page_says_that_a_meter_was_not_seen_for_days(
     assert remarks(services) == ("unseen_for_days",)
     page = sign_in(cast.ANNA).get("/branch").text
     assert "three working days" in page
-    assert '>paired<' not in page
+    assert ">paired<" not in page
 
 
 def test_of_two_cuffs_the_silent_one_is_told_though_the_other_was_heard(

@@ -197,6 +197,28 @@ def test_a_meter_the_system_has_forgotten_is_let_go_at_once_and_the_other_one_is
     on_linux(tmp_path, monkeypatch, story)
 
 
+def test_a_meter_that_cannot_be_read_is_told_until_it_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(corner: LinuxCorner) -> None:
+        def told() -> object:
+            meters = corner.server.beats[-1]["meters"] if corner.server.beats else []
+            return next((meter["trouble"] for meter in meters if meter["enrolment_id"] == PRESSURE_METER), None)
+
+        async with corner.gateway() as agent:
+            await corner.until_done()
+            corner.bluez.forgotten = {PRESSURE_ADDRESS}
+            await corner.rig.pressure.take(None, None)
+            await corner.server.until(lambda: told() == "cannot_be_read", WITHIN_S)
+            assert agent.status() == "meters_unread"
+            assert corner.server.beats[-1]["status"] == "ok", "an older server would not know the word"
+
+            corner.bluez.forgotten = set()
+            await corner.until_records(1)
+            await corner.server.until(lambda: told() is None, WITHIN_S)
+            assert agent.status() == "ok"
+
+    on_linux(tmp_path, monkeypatch, story)
+
+
 @pytest.mark.parametrize(("failure", "most"), [(STALE, 1), ("br-connection-unknown", 3)])
 def test_a_call_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: str, most: int) -> None:
     """The retry connector would try nine times, and for all that time no other meter would be heard."""
