@@ -64,7 +64,7 @@ from telemed.readings import service as readings_service
 from telemed.readings import web as readings_web
 from telemed.services import Services
 from telemed.settings import Settings
-from telemed.web import assets, compress, csp, errors, health, in_place, pwa, sign_in, words
+from telemed.web import assets, compress, csp, drafts, errors, health, in_place, pwa, sign_in, words
 from telemed.web.guard import action_of
 from telemed.web.listeners import listeners
 from telemed.web.live import Live
@@ -89,6 +89,7 @@ PAGES = (
     pwa.pages,
     patients_web.pages,
     branches_web.pages,
+    drafts.api,
     branches_api.api,
     booking_web.pages,
     checkup_web.pages,
@@ -244,6 +245,7 @@ def _configure(app: Flask, services: Services) -> None:
     _name_requests(app)
     sign_in.load(app)
     words.register(app)
+    drafts.register(app)
     csrf = CSRFProtect(app)  # after who and in which language are known: its refusal is a page too
     assets.register(app, ROOT / "static")
     compress.register(app, ROOT / "static")

@@ -8,7 +8,7 @@ process, and may be lost. This and bootstrap.py are the only modules that may im
 from __future__ import annotations
 
 from telemed import outbox
-from telemed.access import answers, heads
+from telemed.access import answers, drafts, heads
 from telemed.booking import events as booking
 from telemed.booking import jobs as booking_jobs
 from telemed.branches import events as branches
@@ -122,6 +122,7 @@ RECURRING = (
     Recurring("erase_quarantine", 300, readings_jobs.erase_quarantine),
     Recurring("count_pressures", 3600, readings_jobs.count_pressures),
     Recurring("forget_stored_answers", 86400, answers.forget_old),
+    Recurring("forget_drafts", 3600, drafts.forget_old),
     Recurring("forget_done_jobs", 86400, outbox.forget_done),
 )
 

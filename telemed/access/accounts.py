@@ -151,6 +151,17 @@ def who_is(services: Services, token: str | None) -> Principal:
     return _principal(session)
 
 
+def author_of(services: Services, token: str | None) -> UUID | None:
+    """Return whose words a page may keep: of a living session, and of one that only stood idle too long within the last
+    half day. Who signed out or was shut out writes nothing any more.
+    """
+    with services.db.glance() as tx:
+        session = ask(tx, _SEEN, {"hashes": [tokens.token_hash(token)]}).first() if token else None
+    if session is None or session.revoked_at is not None or services.clock() - session.last_seen_at >= ABSOLUTE:
+        return None
+    return _principal(session).id
+
+
 def who_are(services: Services, tx: Reads, session_tokens: Iterable[str]) -> dict[str, Principal]:
     """Return the principals of those session tokens that are alive, by one query. Asking does not keep them alive."""
     by_hash = {tokens.token_hash(token): token for token in session_tokens}

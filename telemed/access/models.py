@@ -106,3 +106,26 @@ class StoredAnswer(Base):
     @property
     def subject_id(self) -> UUID:
         return self.actor_id
+
+
+class Draft(Base):
+    """Words of a form that were not sent, of one person about one subject. `ended_page` is the page that sent them: a
+    save of that page that arrives later keeps nothing.
+    """
+
+    __tablename__ = "draft"
+    __table_args__ = (UniqueConstraint("author_id", "form", "about"),)
+    __sealed__ = {"words": "clinical"}  # noqa: RUF012
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    author_id: Mapped[UUID]
+    form: Mapped[str]
+    about: Mapped[str]
+    words: Mapped[bytes | None] = sealed_section()
+    words_rev: Mapped[int] = section_revision()
+    ended_page: Mapped[str] = mapped_column(default="")
+    saved_at: Mapped[datetime] = mapped_column(index=True)
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.author_id

@@ -29,6 +29,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "session.choose_language": {ANYONE: "always"},
     "home.open": {role: "always" for role in ROLES if role != "gateway"},
     "live.connect": {role: "always" for role in ROLES if role != "gateway"},
+    "draft.keep": {ANYONE: "always"},  # whose words it are is told by the session, also by one that stood idle too long
+    "draft.read": {role: "always" for role in ROLES if role != "gateway"},  # one's own
     "system.read_health": {ANYONE: "always"},
     "system.read_metrics": {ANYONE: "always"},  # answered to loopback addresses only
     # 1 patients

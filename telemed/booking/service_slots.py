@@ -20,6 +20,7 @@ from telemed.branches.models import Branch, Corner, Kit, Region
 from telemed.clock import iso
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
+from telemed.rules_text import by_name
 from telemed.services import Services
 
 SEARCH_DAYS_MAX = 60
@@ -58,10 +59,9 @@ def roster(services: Services, who: Principal) -> list[ShiftView]:
 def doctors_of_region(services: Services, who: Principal) -> list[tuple[UUID, str]]:
     """Return id and name of every doctor whom this coordinator may put on duty."""
     with services.look(who, "roster.edit", Subject(region_id=who.region_id)) as tx:
-        doctors = tx.scalars(
-            select(Doctor).where(Doctor.region_id == who.region_id).order_by(Doctor.display_name)
-        )
-        return [(doctor.id, doctor.display_name) for doctor in doctors]
+        doctors = tx.scalars(select(Doctor).where(Doctor.region_id == who.region_id))
+        found = [(doctor.id, doctor.display_name) for doctor in doctors]
+    return sorted(found, key=lambda doctor: by_name(doctor[1], who.language))
 
 
 def roster_zone(services: Services, who: Principal) -> str:

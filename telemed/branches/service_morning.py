@@ -17,6 +17,7 @@ from telemed.branches.events import MorningChecked
 from telemed.branches.models import Branch, Meter, MorningCheck
 from telemed.errors import Invalid, NotFound
 from telemed.ids import new_id
+from telemed.rules_text import by_name
 from telemed.services import Services
 
 GATEWAY_AWAY = ("silent", "joined", "no_radio", "radio_off")  # lights with which no meter is heard
@@ -75,8 +76,9 @@ def of_today(services: Services, who: Principal, branch_id: UUID | None) -> Morn
 def of_region(services: Services, who: Principal) -> list[Morning]:
     """Return how ready each branch of the coordinator's region is today, in order of place."""
     with services.look(who, "branch.read", Subject(region_id=who.region_id)) as tx:
-        rows = tx.scalars(select(Branch).where(Branch.region_id == who.region_id).order_by(Branch.place, Branch.name))
-        return [_morning(tx, branch, services.clock()) for branch in rows]
+        rows = tx.scalars(select(Branch).where(Branch.region_id == who.region_id))
+        in_order = sorted(rows, key=lambda row: (by_name(row.place, who.language), row.name))
+        return [_morning(tx, branch, services.clock()) for branch in in_order]
 
 
 def _morning(tx: Session, branch: Branch, now: datetime) -> Morning:

@@ -12,6 +12,7 @@ from telemed.access.relations import Principal, Subject
 from telemed.branches.models import Branch
 from telemed.checkup.service_series import protocols
 from telemed.errors import Invalid, NotFound
+from telemed.rules_text import by_name
 from telemed.services import Services
 from telemed.settings import SERIES_RULES
 
@@ -62,11 +63,11 @@ def _rule(protocol: dict[str, Any]) -> SeriesRule:
 def rules_of_region(services: Services, who: Principal) -> list[BranchRule]:
     """Return the rule of every branch of the coordinator's region, in order of place."""
     with services.look(who, "region.read", Subject(region_id=who.region_id)) as tx:
-        rows = tx.scalars(select(Branch).where(Branch.region_id == who.region_id).order_by(Branch.place, Branch.name))
+        rows = tx.scalars(select(Branch).where(Branch.region_id == who.region_id))
         usual = services.settings.series_rule
         return [
             BranchRule(row.id, row.place, row.name, row.series_rule or usual, row.series_rule is not None)
-            for row in rows
+            for row in sorted(rows, key=lambda row: (by_name(row.place, who.language), row.name))
         ]
 
 

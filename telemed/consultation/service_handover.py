@@ -17,7 +17,7 @@ from telemed.consultation.relations import subject_of
 from telemed.consultation.service import doctor_of
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
-from telemed.rules_text import length
+from telemed.rules_text import by_name, length
 from telemed.services import Services
 
 
@@ -46,7 +46,7 @@ def colleagues(services: Services, who: Principal) -> list[Colleague]:
         on_duty = set(tx.scalars(select(Shift.doctor_id).where(Shift.starts_at <= now, Shift.ends_at > now)))
         doctors = tx.scalars(select(Doctor).where(Doctor.region_id == who.region_id, Doctor.id != who.id))
         found = [Colleague(row.id, row.display_name, row.id in on_duty) for row in doctors]
-    return sorted(found, key=lambda colleague: (not colleague.is_on_duty, colleague.name))
+    return sorted(found, key=lambda colleague: (not colleague.is_on_duty, by_name(colleague.name, who.language)))
 
 
 def hand_over(services: Services, who: Principal, case_id: UUID, to_id: UUID, text: str) -> None:

@@ -19,6 +19,7 @@ from telemed.consultation import rules, verdicts
 from telemed.consultation.models import CallMinute, CallStep, Consultation
 from telemed.consultation.relations import subject_of
 from telemed.errors import NotFound
+from telemed.rules_text import by_name
 from telemed.services import Services
 
 
@@ -91,7 +92,9 @@ def quality_of_region(services: Services, who: Principal) -> list[Quality]:
             )
             for row in rows
         ]
-    return sorted(found, key=lambda one: (verdicts.VERDICTS.index(one.verdict), -(one.concealed_pct or 0), one.name))
+    return sorted(
+        found, key=lambda one: (verdicts.VERDICTS.index(one.verdict), -(one.concealed_pct or 0), by_name(one.name))
+    )
 
 
 def without_calls(services: Services, who: Principal) -> list[tuple[UUID, str, str | None]]:
@@ -99,9 +102,10 @@ def without_calls(services: Services, who: Principal) -> list[tuple[UUID, str, s
     with services.look(who, "consultation.read_quality", Subject(region_id=who.region_id)) as tx:
         talked = select(CallMinute.branch_id).where(CallMinute.at >= services.clock() - rules.QUALITY_SHOWN)
         rows = tx.scalars(
-            select(Branch).where(Branch.region_id == who.region_id, Branch.id.not_in(talked)).order_by(Branch.name)
+            select(Branch).where(Branch.region_id == who.region_id, Branch.id.not_in(talked))
         )
-        return [(row.id, _name(row), row.line_class) for row in rows]
+        found = [(row.id, _name(row), row.line_class) for row in rows]
+    return sorted(found, key=lambda row: by_name(row[1], who.language))
 
 
 def quality_of_branch(services: Services, who: Principal, branch_id: UUID) -> tuple[str, list[Quality]]:

@@ -19,6 +19,7 @@ from telemed.delivery.models import CustodyEvent, Parcel, PhoneEvent, Round
 from telemed.delivery.service_custody import flags_of, locked, move, subject_of
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
+from telemed.rules_text import by_name
 from telemed.services import Services
 
 PLAN_AHEAD = timedelta(days=14)
@@ -175,13 +176,12 @@ def _round(services: Services, tx: Session, parcel: Parcel, postman_id: UUID, da
 
 
 def _postmen(tx: Session, region_id: UUID | None) -> list[Account]:
-    return list(
-        tx.scalars(
-            select(Account)
-            .where(Account.role == "postman", Account.region_id == region_id, Account.disabled_at.is_(None))
-            .order_by(Account.display_name)
+    postmen = tx.scalars(
+        select(Account).where(
+            Account.role == "postman", Account.region_id == region_id, Account.disabled_at.is_(None)
         )
     )
+    return sorted(postmen, key=lambda postman: by_name(postman.display_name))
 
 
 def _today(tx: Session, who: Principal, now: datetime) -> date:

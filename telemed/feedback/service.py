@@ -23,7 +23,7 @@ from telemed.feedback.models import Complaint, Rating, RatingToken
 from telemed.ids import new_id
 from telemed.patients.models import Patient
 from telemed.rules_keyboards import token_readings
-from telemed.rules_text import length
+from telemed.rules_text import by_name, length
 from telemed.services import Services
 
 RELATIONS: tuple[Relation, ...] = ()
@@ -132,11 +132,10 @@ def ratings_summary(services: Services, who: Principal, at_least: int) -> list[R
             .join(Branch, Branch.id == Rating.branch_id)
             .where(Branch.region_id == who.region_id)
             .group_by(Branch.id, Branch.place, Rating.kind)
-            .order_by(Branch.place)
         ).all()
         return [
             RatingSummary(branch_id, place, kind, count, float(mean), int(yes or 0))
-            for branch_id, place, kind, count, mean, yes in rows
+            for branch_id, place, kind, count, mean, yes in sorted(rows, key=lambda row: (by_name(row[1]), row[2]))
             if count >= at_least
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -122,6 +123,7 @@ def _words() -> dict[str, Any]:
         "local_time": _local_time,
         "local_date": _local_date,
         "own_time": _own_time,
+        "page_id": lambda: secrets.token_hex(8),
         "zones_shown": _zones_shown,
         "ages_of": _ages_of,
         "view": view_of(request.cookies.get("view", "")),

@@ -194,3 +194,27 @@ def test_every_limit_on_a_page_is_the_limit_of_the_server() -> None:
     for page, limit in pages.items():
         text = (ROOT / "templates" / page).read_text(encoding="utf-8")
         assert f'maxlength="{limit}"' in text, page
+
+
+@pytest.mark.parametrize(
+    ("language", "names"),
+    [
+        ("ru", ["Абрамова", "Елина", "Ёлкина", "Ермак", "Жуков", "Иванов", "Яшин"]),
+        ("be", ["Елізар", "Ермак", "Ёлка", "Жук", "Іваноў", "Кот", "Уладзімір", "Ўсевалад", "Фёдар", "Янка"]),
+        ("ru", ["Иванов Ян", "Иванова Анна", "Иванова-Петрова Анна"]),
+        ("be", ["Марыя", "Мар’я", "Мар'яна"]),
+        ("ru", ["Озерки", "Сосново", "Ясное"]),
+    ],
+)
+def test_names_stand_in_the_order_of_the_alphabet(language: str, names: list[str]) -> None:
+    assert sorted(set(names), key=lambda name: rules_text.by_name(name, language)) == names
+
+
+def test_the_doctors_of_a_region_are_listed_by_the_alphabet(sign_in: SignIn, services: Services, hands: Hands) -> None:
+    """A database puts Ё before А."""
+    with services.db.write() as tx:
+        for login, name in (("eva", "Ёлкина Ева"), ("ada", "Абрамова Ада"), ("zoya", "Жукова Зоя")):
+            hands._account(tx, cast.Person(login, "doctor", name, None, cast.LAKE), "x")
+
+    page = sign_in(cast.GALINA).get("/roster").text
+    assert page.index("Абрамова") < page.index("Вера Ильина") < page.index("Ёлкина") < page.index("Жукова")

@@ -36,6 +36,7 @@ async function send() {
 /** Send the form as it is now; return the card of the page that it leads to, or null when nothing was stored. */
 async function post() {
   const body = new URLSearchParams(new FormData(form));
+  body.delete("draft"); // the form goes on: its words are kept until it is sent whole
   const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" }, credentials: "same-origin", signal: AbortSignal.timeout(WAIT_MS) }).catch(() => null);
   if (!answer?.ok) return null;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");

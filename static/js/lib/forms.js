@@ -1,23 +1,23 @@
-// What every form gains: nothing is sent twice, a refused form takes the focus, unsent words come back.
+// What every form gains: nothing is sent twice, a refused form takes the focus, unsent words are kept (drafts.js), and
+// who comes to this browser next finds nothing of the one before.
 
-const DRAFT_LIVES_MS = 15 * 60_000; // longer, and the next patient could find the last one's words
 const UNLOCK_MS = 8_000; // a download or a cancelled request never leaves this page
-const SENT = "draft-sent";
+const PERSON = "person", LEFT = "left";
+const others = "BroadcastChannel" in window ? new BroadcastChannel("telemed:person") : null;
 
-document.querySelectorAll("form[data-draft]").forEach((form) => keepDraft(form));
-document.addEventListener("renewed", ({ target }) => target.querySelectorAll("form[data-draft]").forEach((form) => keepDraft(form, true)));
+keepPersonsApart();
+if (document.querySelector("form input[name=draft]")) import("./drafts.js");
 document.addEventListener("submit", guardSecondSend);
 addEventListener("pageshow", (event) => event.persisted && [...document.forms].forEach(unlock));
 document.querySelector("[data-focus]")?.focus();
 document.addEventListener("click", focusGroup);
-dropSentDraft();
 
 function guardSecondSend(event) {
   const form = event.target;
   if (event.defaultPrevented) return;
   if (form.dataset.sending) return event.preventDefault();
   form.dataset.sending = "yes";
-  if (form.dataset.forget !== undefined) sessionStorage.clear(); // signing out
+  if (form.dataset.forget !== undefined) leave(); // signing out
   form.querySelectorAll("button:not([type=button])").forEach((button) => button.setAttribute("aria-busy", "true"));
   setTimeout(() => unlock(form), UNLOCK_MS);
 }
@@ -34,52 +34,36 @@ function focusGroup(event) {
   if (group?.matches("fieldset")) setTimeout(() => group.querySelector("input, select, textarea")?.focus());
 }
 
-// Drafts live in this tab only and go with it. The server's own words win where a refused form came back.
-function keepDraft(form, isRenewed = false) {
-  const key = `draft:${location.pathname}:${form.dataset.draft}`;
-  if (!isRenewed && !document.querySelector(".error-summary")) offerDraft(form, key);
-  form.addEventListener("input", () => sessionStorage.setItem(key, JSON.stringify({ at: Date.now(), values: valuesOf(form) })));
-  form.addEventListener("submit", () => sessionStorage.setItem(SENT, key));
-  form.addEventListener("in-place-done", () => [key, SENT].forEach((name) => sessionStorage.removeItem(name)));
-}
-
-function kept(form) {
-  return [...form.elements].filter(
-    (field) => field.name && !["hidden", "password", "file", "submit", "button"].includes(field.type) && field.dataset.noDraft === undefined);
-}
-
-function valuesOf(form) {
-  return kept(form).map((field) => [field.name, field.value, field.checked]);
-}
-
-async function offerDraft(form, key) {
-  const draft = JSON.parse(sessionStorage.getItem(key) ?? "null");
-  if (!draft || wasSent(key)) return;
-  if (Date.now() - draft.at > DRAFT_LIVES_MS) return sessionStorage.removeItem(key);
-  fill(form, draft.values);
-  const [{ say }, { word }] = await Promise.all([import("./notice.js"), import("./words.js")]);
-  const startEmpty = () => { form.reset(); sessionStorage.removeItem(key); };
-  say(word("draft_restored"), "info", { text: word("start_empty"), run: startEmpty });
-}
-
-function fill(form, values) {
-  const fields = kept(form);
-  values.forEach(([name, value, checked], index) => {
-    const field = fields[index];
-    if (field?.name !== name) return; // the form has changed since
-    if (["radio", "checkbox"].includes(field.type)) field.checked = checked;
-    else field.value = value;
+// After a sign-out, another sign-in or a shown card, here or in another window: this window's memory is emptied, and a
+// page of the one before is loaded anew, which shows the sign-in or the next person's own. A session that only ended
+// by itself empties nothing: the same person comes back to it.
+function keepPersonsApart() {
+  const person = document.body.dataset.person;
+  if (!person && recall(LEFT)) { forget(); others?.postMessage("nobody"); } // only now the server knows it too
+  if (person && recall(PERSON) !== person) { forget(); remember(PERSON, person); }
+  if (!person || !others) return;
+  others.addEventListener("message", ({ data }) => {
+    if (data === person) return;
+    forget();
+    location.reload();
   });
+  others.postMessage(person);
 }
 
-// A sent draft is dropped on the next page; after "back" or "reload" it may be that nothing has arrived.
-function wasSent(key) {
-  const [visit] = performance.getEntriesByType("navigation");
-  return sessionStorage.getItem(SENT) === key && visit?.type === "navigate";
+function leave() {
+  forget();
+  remember(LEFT, "yes");
 }
 
-function dropSentDraft() {
-  const key = sessionStorage.getItem(SENT);
-  if (key && wasSent(key) && !document.querySelector(".error-summary, [data-error-page]")) sessionStorage.removeItem(key);
-  sessionStorage.removeItem(SENT);
+// A browser may forbid storage: then there is nothing to empty either.
+function forget() {
+  try { sessionStorage.clear(); } catch { /* see above */ }
+}
+
+function recall(name) {
+  try { return sessionStorage.getItem(name); } catch { return null; }
+}
+
+function remember(name, value) {
+  try { sessionStorage.setItem(name, value); } catch { /* see above */ }
 }

@@ -4,7 +4,7 @@ import { word } from "./words.js";
 
 const STAYS_MS = 8_000;
 
-/** Show `text`; kind is "info", "success" or "error". `action` = {text, run} adds a button. Returns the function that removes it. */
+/** Show `text`; kind is one of telemed/web/notices.py. `action` = {text, run}, or a list of them, adds buttons. Returns the function that removes it. */
 export function say(text, kind = "info", action = null) {
   const line = document.createElement("p");
   line.className = `notice ${kind}`;
@@ -13,7 +13,7 @@ export function say(text, kind = "info", action = null) {
   words.textContent = text;
   line.append(words);
   const remove = () => line.remove();
-  if (action) line.append(button(action.text, () => { remove(); action.run(); }));
+  for (const { text: name, run } of [action ?? []].flat()) line.append(button(name, () => { remove(); run(); }));
   if (action || kind === "error") line.append(button(word("close"), remove));
   else setTimeout(remove, STAYS_MS);
   document.getElementById("notices").append(line);

@@ -8,7 +8,7 @@ function bind(form) {
   const more = form.querySelector("[data-more]");
   lines.forEach((line, index) => { line.hidden = index > 0 && isEmpty(line); });
   lines.forEach(noteBarred);
-  form.addEventListener("change", () => { lines.forEach(noteBarred); showDetails(form); });
+  form.addEventListener("change", () => { lines.forEach((line) => { noteBarred(line); line.hidden &&= isEmpty(line); }); showDetails(form); });
   more.querySelector("button").addEventListener("click", () => showNext(lines, more));
   more.hidden = lines.every((line) => !line.hidden);
   showDetails(form);

@@ -91,12 +91,12 @@ function typedInto(form) {
   const isTyped = fields.some((field) => (isChosen(field) ? field.checked !== field.defaultChecked
     : field.options ? [...field.options].some((option) => option.selected !== option.defaultSelected && option.value)
       : field.value !== field.defaultValue));
-  return isTyped && { draft: form.dataset.draft, action: form.getAttribute("action"), values: fields.map(({ name, value, checked }) => [name, value, checked]) };
+  return isTyped && { action: form.getAttribute("action"), values: fields.map(({ name, value, checked }) => [name, value, checked]) };
 }
 
-function retype(part, { draft, action, values }) {
+function retype(part, { action, values }) {
   const forms = [...part.querySelectorAll("form")];
-  const form = forms.find((one) => one.getAttribute("action") === action && one.dataset.draft === draft);
+  const form = forms.find((one) => one.getAttribute("action") === action);
   const fields = form ? fieldsOf(form) : [];
   values.forEach(([name, value, checked], at) => {
     const field = fields[at];

@@ -1,5 +1,6 @@
 // Keep the doctor's queue fresh: news says only that something changed, the list is fetched whole.
 import { live } from "../../lib/live.js";
+import { page, reader } from "../../lib/renew.js";
 import { say } from "../../lib/notice.js";
 import { tone, watchSound } from "../../lib/sound.js";
 import { word } from "../../lib/words.js";
@@ -9,14 +10,14 @@ const line = live();
 const silent = document.querySelector("[data-ring-silent]");
 let known = urgent();
 
-async function refresh() {
-  const answer = await fetch(list.dataset.url, { credentials: "same-origin" }).catch(() => null);
-  if (!answer?.ok) return;
-  list.innerHTML = await answer.text();
+const refresh = reader(async () => {
+  const text = await page(list.dataset.url);
+  if (!text) return text !== null;
+  list.innerHTML = text;
   const now = urgent();
   if ([...now].some((id) => !known.has(id))) ring();
   known = now;
-}
+});
 
 function ring() {
   say(word("ring"), "error");
