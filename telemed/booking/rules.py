@@ -27,6 +27,7 @@ STEPS: Mapping[str, frozenset[str]] = {
     "no_show": frozenset({"arrived"}),
 }
 LIVING = ("held", "booked", "arrived")
+NO_MEDICAL_REASON = "check_up"  # what a clerk's form of an older release names; it tells nothing and is not kept
 REASONS = ("check_up", "hypertension", "diabetes", "after_hospital", "other")
 OUTCOMES = ("booked", "refused", "not_reached")
 # What kind of talk a line gives, by its class; a line that nobody measured promises nothing.

@@ -32,10 +32,12 @@ from telemed.booking.service_slots import (
     Slot,
     Talk,
     add_shift,
+    doctors_ahead,
     doctors_now,
     doctors_of_region,
     free_slots,
     is_open_for,
+    next_times,
     places_of,
     promises_video,
     remove_shift,
@@ -43,6 +45,7 @@ from telemed.booking.service_slots import (
     roster_zone,
     slot_end,
     talk_at,
+    why_not_now,
 )
 from telemed.branches import service as branches
 from telemed.errors import Conflict, NotFound
@@ -66,6 +69,7 @@ __all__ = [
     "cancel",
     "confirm",
     "day_list",
+    "doctors_ahead",
     "doctors_of_region",
     "free_slots",
     "held",
@@ -81,7 +85,9 @@ __all__ = [
     "miss",
     "move",
     "next_bookings_of_patient",
+    "next_times",
     "people_to_tell",
+    "places_of",
     "release_expired_holds",
     "remove_shift",
     "roster",
@@ -171,7 +177,8 @@ def walk_in(
     services: Services, who: Principal, patient_id: UUID, branch_id: UUID, booking_id: UUID | None = None
 ) -> UUID:
     """Book a patient who stands at the counter: starts now, with the first doctor on duty who is free. A second press
-    of the button gives the same booking. Raises Conflict("branch_closed") or ("no_doctor_now").
+    of the button gives the same booking. Raises Conflict with the true reason: branch_closed, no_doctor_now,
+    corner_taken, patient_booked_now.
     """
     now = services.clock().replace(second=0, microsecond=0)
     with services.look(who, "booking.book", Subject(patient_id=patient_id, branch_id=branch_id)) as tx:
@@ -191,7 +198,8 @@ def walk_in(
         except Conflict as error:
             if error.code != "slot_taken":
                 raise
-    raise Conflict("no_doctor_now")
+    with services.look(who, "booking.book", Subject(patient_id=patient_id, branch_id=branch_id)) as tx:
+        raise Conflict(why_not_now(tx, branch_id, patient_id, doctors, now))
 
 
 def _present_walk_in(tx: Session, patient_id: UUID, branch_id: UUID, now: datetime) -> Booking | None:

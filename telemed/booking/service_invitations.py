@@ -43,8 +43,12 @@ def invite(
     Raises Invalid for a reason that is missing, unknown or not this role's to give, Conflict("invitation_id_used") when
     the id belongs to another patient's.
     """
-    if reason not in ((*rules.REASONS,) if who.role == "doctor" else (None,)):
-        raise Invalid(fields={"reason": "required" if who.role == "doctor" else "invalid"})
+    if who.role == "doctor" and reason not in rules.REASONS:
+        raise Invalid(fields={"reason": "required"})
+    if who.role != "doctor":
+        if reason not in (None, rules.NO_MEDICAL_REASON):
+            raise Invalid(fields={"reason": "invalid"})
+        reason = None
     subject = patients.subject_of(services, patient_id)
     with services.act(who, "invitation.create", subject) as tx:
         # The patient's row is the queue for two presses of the button at the same moment.

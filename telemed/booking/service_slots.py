@@ -25,6 +25,7 @@ from telemed.services import Services
 
 SEARCH_DAYS_MAX = 60
 SLOTS_SHOWN = 60
+TIMES_SHOWN = 3  # a hurried clerk reads three times aloud, not sixty buttons
 LOOK_AHEAD = timedelta(minutes=max(rules.SLOT_MINUTES))
 
 
@@ -170,10 +171,10 @@ class Slot:
 
 def free_slots(
     services: Services, who: Principal, branch_id: UUID, from_day: date | None = None, days: int = 14, *,
-    needs_video: bool = False,
+    needs_video: bool = False, doctor_id: UUID | None = None,
 ) -> list[Slot]:  # fmt: skip
-    """Return the next free slots of a branch within its opening hours, at least ten minutes ahead; when the talk needs
-    the picture, only those for which it can be promised.
+    """Return the next free slots of a branch within its opening hours, at least ten minutes ahead, of every doctor or of
+    one; when the talk needs the picture, only those for which it can be promised.
     """
     if not 1 <= days <= SEARCH_DAYS_MAX:
         raise Invalid(fields={"days": "period_invalid"})
@@ -183,7 +184,7 @@ def free_slots(
         earliest = now + rules.NOTICE
         if from_day is not None:
             earliest = max(earliest, datetime.combine(from_day, time.min, ZoneInfo(branch.zone)))
-        found = _free(tx, branch, earliest, earliest + timedelta(days=days), now)
+        found = _free(tx, branch, earliest, earliest + timedelta(days=days), now, doctor_id)
         if not needs_video:
             return found
         today, tomorrow = morning.day_of(branch.zone, now), now + timedelta(days=1)
@@ -191,14 +192,67 @@ def free_slots(
         return [slot for slot in found if (in_time if morning.day_of(branch.zone, slot.starts_at) == today else later)]
 
 
-def _free(tx: Session, branch: Branch, earliest: datetime, latest: datetime, now: datetime) -> list[Slot]:
+def next_times(slots: Iterable[Slot], most: int | None = TIMES_SHOWN) -> list[Slot]:
+    """Return one slot for each time, the soonest first: whichever doctor, the patient hears a time once."""
+    times: dict[datetime, Slot] = {}
+    for slot in sorted(slots, key=lambda slot: (slot.starts_at, slot.doctor_name)):
+        times.setdefault(slot.starts_at, slot)
+    return list(times.values())[:most]
+
+
+def doctors_ahead(services: Services, who: Principal, branch_id: UUID) -> list[tuple[UUID, str]]:
+    """Return id and name of each doctor who is on duty in the days that a search covers."""
+    with services.look(who, "booking.search", Subject(branch_id=branch_id)) as tx:
+        branch, now = branches.branch_of(tx, branch_id), services.clock()
+        on_duty = select(Shift.doctor_id).where(
+            Shift.ends_at > now, Shift.starts_at < now + timedelta(days=SEARCH_DAYS_MAX)
+        )
+        doctors = tx.scalars(select(Doctor).where(Doctor.region_id == branch.region_id, Doctor.id.in_(on_duty)))
+        return sorted(((doctor.id, doctor.display_name) for doctor in doctors), key=lambda doctor: doctor[1])
+
+
+def why_not_now(
+    tx: Session, branch_id: UUID, patient_id: UUID, doctors: Iterable[tuple[UUID, datetime]], now: datetime
+) -> str:
+    """Return the code of what stands in the way of a patient who is here. `doctors`: who is on duty, and until when a talk
+    that begins now would last. While a doctor is free it is not the doctors.
+    """
+    until = list(doctors)
+    if not until:
+        return "no_doctor_now"
+    places = set(places_of(tx, branch_id))
+    span = rules.cells(now, max(ends for _doctor, ends in until))
+    taken = _taken(tx, {*places, patient_id, *(doctor for doctor, _ends in until)}, span, now)
+    free = [ends for doctor, ends in until if rules.is_free(taken, [doctor], now, ends)]
+    if not free:
+        return "no_doctor_now"
+    is_patient_free = any(rules.is_free(taken, [patient_id], now, ends) for ends in free)
+    return "corner_taken" if is_patient_free else "patient_booked_now"
+
+
+def is_patient_booked(services: Services, who: Principal, patient_id: UUID, branch_id: UUID, at: datetime) -> bool:
+    """Tell whether the patient has another time that overlaps: then nobody was faster, it is the patient's own booking."""
+    until = at + timedelta(minutes=min(rules.SLOT_MINUTES))
+    with services.look(who, "booking.search", Subject(branch_id=branch_id)) as tx:
+        own = select(Booking.id).where(
+            Booking.patient_id == patient_id, Booking.status.in_(rules.LIVING), Booking.starts_at < until,
+            Booking.ends_at > at, not_(and_(Booking.status == "held", Booking.hold_until <= services.clock())),
+        )  # fmt: skip
+        return tx.scalar(own.limit(1)) is not None
+
+
+def _free(
+    tx: Session, branch: Branch, earliest: datetime, latest: datetime, now: datetime, doctor_id: UUID | None
+) -> list[Slot]:
     places = places_of(tx, branch.id)
-    rows = tx.execute(
+    shifts = (
         select(Shift, Doctor)
         .join(Doctor, Doctor.id == Shift.doctor_id)
         .where(Doctor.region_id == branch.region_id, Shift.ends_at > earliest, Shift.starts_at < latest)
-        .order_by(Shift.starts_at)
-    ).all()
+    )
+    if doctor_id is not None:
+        shifts = shifts.where(Doctor.id == doctor_id)
+    rows = tx.execute(shifts.order_by(Shift.starts_at)).all()
     taken = _taken(tx, {*places, *(doctor.id for _shift, doctor in rows)}, rules.cells(earliest, latest), now)
     found = [
         Slot(doctor.id, doctor.display_name, doctor.specialty, begins, ends)

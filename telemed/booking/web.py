@@ -10,7 +10,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import SelectChoice, SelectField
 
-from telemed.booking import rules, service
+from telemed.booking import rules, service, service_slots
 from telemed.branches import service as branches
 from telemed.branches import service_morning
 from telemed.clock import iso, parse_iso
@@ -88,8 +88,7 @@ def book() -> ResponseReturnValue:
                 needs_video=_needs_video(),
             )  # fmt: skip
     except (Conflict, Invalid) as error:
-        code = error.said if isinstance(error, Invalid) else error.code
-        return _slots_page(patient_id, code), error.status
+        return _slots_page(patient_id, _why_not(error, patient_id, starts_at)), error.status
     flash("The booking is moved." if moved else "The time is booked.", "success")
     if _is_from_call_list():
         return redirect(url_for("morning.calls"))
@@ -108,8 +107,7 @@ def hold() -> ResponseReturnValue:
             needs_video=_needs_video(),
         )  # fmt: skip
     except (Conflict, Invalid) as error:
-        code = error.said if isinstance(error, Invalid) else error.code
-        return _slots_page(patient_id, code), error.status
+        return _slots_page(patient_id, _why_not(error, patient_id, starts_at)), error.status
     return redirect(url_for("booking.held", booking_id=booking_id))
 
 
@@ -271,15 +269,29 @@ def _roster_page(form: ShiftForm | None) -> str:
     return render_template("booking/roster.html", shifts=service.roster(services(), who()), form=form)
 
 
+def _why_not(error: Conflict | Invalid, patient_id: UUID, starts_at: datetime) -> str:
+    if isinstance(error, Invalid):
+        return error.said
+    own = error.code == "slot_taken" and not request.form.get("move")
+    if own and service_slots.is_patient_booked(services(), who(), patient_id, _branch_id(), starts_at):
+        return "patient_booked_now"
+    return error.code
+
+
 def _slots_page(patient_id: UUID, code: str | None = None) -> str:
     branch_id = _branch_id()
     words.use_zone(_zone().key)
-    from_day = _day() if request.values.get("date") else None
-    found = service.free_slots(services(), who(), branch_id, from_day, needs_video=_needs_video())
+    day, doctor = _day() if request.values.get("date") else None, parse_id(request.values.get("doctor"))
+    found = service.free_slots(
+        services(), who(), branch_id, day, 1 if day else 14, needs_video=_needs_video(), doctor_id=doctor
+    )
     return render_template(
         "booking/slots.html",
         patient=patients.patient_card(services(), who(), patient_id),
-        slots=found,
+        slots=service.next_times(found, None if day else service_slots.TIMES_SHOWN),
+        day=day,
+        chosen_doctor=doctor,
+        doctors=service.doctors_ahead(services(), who(), branch_id),
         code=code,
         talk=service.talk_at(services(), who(), branch_id),
         needs_video=_needs_video(),

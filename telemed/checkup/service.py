@@ -445,6 +445,21 @@ def visits_at(services: Services, who: Principal, branch_id: UUID) -> list[Visit
         return [_view(services, tx, visit) for visit in rows]
 
 
+def visit_in_the_way(
+    services: Services, who: Principal, patient_id: UUID, branch_id: UUID
+) -> tuple[UUID, bool] | None:
+    """Return the open visit that a walk-in would meet, and whether it is this patient's; None when the way is free."""
+    with services.look(who, "visit.open", Subject(patient_id=patient_id, branch_id=branch_id)) as tx:
+        corner_id, _kit = booking.places_of(tx, branch_id)
+        visits = tx.scalars(
+            select(Visit).where(
+                Visit.state.in_(rules.LIVING), or_(Visit.corner_id == corner_id, Visit.patient_id == patient_id)
+            )
+        ).all()
+        own = next((visit for visit in visits if visit.patient_id == patient_id), None)
+        return (own.id, True) if own else (visits[0].id, False) if visits else None
+
+
 def _view(services: Services, tx: Session, visit: Visit) -> VisitView:
     now = services.clock()
     rows = tx.scalars(

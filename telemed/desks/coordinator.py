@@ -6,6 +6,7 @@ from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from telemed.access import admin_tasks
+from telemed.booking import service_reasons
 from telemed.web.guard import guard, services, who
 
 pages = Blueprint("coordinator", __name__)
@@ -21,12 +22,15 @@ def desk() -> ResponseReturnValue:
 @pages.get("/system")
 @guard("account.list")
 def system() -> ResponseReturnValue:
-    """Show accounts, jobs and keys; never a patient."""
+    """Show accounts, jobs and keys, and what a job of the start has still to do; never a patient."""
+    with services().db.read() as tx:
+        plain = service_reasons.count_plain_reasons(tx)
     return render_template(
         "desks/coordinator/system.html",
         accounts=admin_tasks.accounts_of(services()),
         failed=admin_tasks.failed_jobs(services()),
         keys=admin_tasks.key_lines(services()),
+        plain_reasons=plain,
     )
 
 

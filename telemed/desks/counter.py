@@ -59,12 +59,26 @@ def walk_in() -> ResponseReturnValue:
     patient_id = _id("patient_id")
     if not request.form.get("identified_by"):
         return _ask_who(patient_id)
+    if (busy := _in_the_way(patient_id)) is not None:
+        return busy
     try:
         booking_id = booking.walk_in(services(), who(), patient_id, _branch_id())
     except Conflict as error:
         flash(words.say_code(error.code), "warn")
         return redirect(url_for("booking.slots", patient_id=patient_id))
     return _open(patient_id, booking_id)
+
+
+def _in_the_way(patient_id: UUID) -> ResponseReturnValue | None:
+    """Lead on when a visit is open at the corner: nobody is booked into it, and no doctor's time is taken for nothing."""
+    found = checkup.visit_in_the_way(services(), who(), patient_id, _branch_id())
+    if found is None:
+        return None
+    visit_id, is_own = found
+    flash(words.say_code("patient_has_visit" if is_own else "corner_busy"), "warn")
+    if is_own:
+        return redirect(url_for("counter.visit", visit_id=visit_id))
+    return redirect(url_for("booking.slots", patient_id=patient_id))
 
 
 @pages.post("/counter/visits")

@@ -17,7 +17,7 @@ from telemed.ids import new_id
 from telemed.services import Services
 from tests import cast
 from tests.conftest import Clock
-from tests.make import Hands
+from tests.make import Hands, corner_of, kit_of
 
 ANNA, BORIS = cast.ANNA.who, cast.BORIS.who
 SOON = cast.NOON + timedelta(minutes=30)
@@ -507,3 +507,65 @@ def test_of_an_old_shift_off_the_grid_one_booking_removes_one_slot(services, han
     after = [slot for slot in service.free_slots(services, ANNA, cast.OZERKI) if slot.starts_at > tomorrow]
     assert before[0].starts_at == tomorrow + timedelta(minutes=5)
     assert [slot for slot in before if slot not in after] == [chosen]
+
+
+# --- why not now, and when instead --------------------------------------------------------------------------------
+
+
+def other_doctors(hands, count=2):
+    """Put more doctors of the Lake region on duty; Vera is one already."""
+    found = []
+    for n in range(count):
+        person = cast.Person(f"doctor{n}", "doctor", f"Врач {n}", None, cast.LAKE)
+        with hands.services.db.write() as tx:
+            hands._account(tx, person, "-")
+        hands.shift(person)
+        found.append(person)
+    return found
+
+
+def test_it_is_the_corner_and_not_the_doctors_while_a_doctor_is_free(services, hands):
+    other_doctors(hands)
+    walk_in(services)
+
+    assert refusal(Conflict, walk_in, services, cast.IVAN) == "corner_taken"
+
+
+def test_it_is_the_corner_too_when_it_is_needed_before_the_talk_would_end(services, hands, clock):
+    other_doctors(hands)
+    hands.booking(cast.MARIA, starts_at=clock() + timedelta(minutes=10), ends_at=clock() + timedelta(minutes=25))
+    with services.db.write() as tx:
+        row = tx.scalars(select(Booking)).one()
+        service._occupy(services, tx, row)
+
+    assert refusal(Conflict, walk_in, services, cast.IVAN) == "corner_taken"
+
+
+def test_it_is_the_doctors_when_none_of_them_is_free(services, hands, clock):
+    """Somebody else's branch has the only doctor; this corner is empty."""
+    row_id = hands.booking(cast.PELAGEYA, starts_at=clock(), ends_at=clock() + timedelta(minutes=15))
+    with services.db.write() as tx:
+        service._occupy(services, tx, tx.get_one(Booking, row_id))
+
+    assert refusal(Conflict, walk_in, services, cast.IVAN) == "no_doctor_now"
+
+
+def test_it_is_the_patient_who_is_booked_elsewhere_at_this_time(services, hands, clock):
+    [other, _third] = other_doctors(hands)
+    row_id = hands.booking(
+        cast.IVAN, other, branch_id=cast.SOSNOVO, corner_id=corner_of(cast.SOSNOVO), kit_id=kit_of(cast.SOSNOVO),
+        starts_at=clock() + timedelta(minutes=5), ends_at=clock() + timedelta(minutes=20),
+    )  # fmt: skip
+    with services.db.write() as tx:
+        service._occupy(services, tx, tx.get_one(Booking, row_id))
+
+    assert refusal(Conflict, walk_in, services, cast.IVAN) == "patient_booked_now"
+
+
+def test_a_time_is_offered_once_however_many_doctors_are_free(services, hands):
+    other_doctors(hands)
+    slots = service.free_slots(services, ANNA, cast.OZERKI)
+    times = service.next_times(slots)
+
+    assert len({slot.starts_at for slot in slots}) < len(slots)
+    assert [slot.starts_at for slot in times] == [cast.NOON + timedelta(minutes=15 * n) for n in (1, 2, 3)]

@@ -114,13 +114,20 @@ def test_a_patient_who_is_still_to_be_called_is_on_the_list_once(services, invit
 
 
 @pytest.mark.parametrize("person", [cast.ANNA, cast.GALINA])
-@pytest.mark.parametrize("reason", [*rules.REASONS, "curiosity", ""])
+@pytest.mark.parametrize("reason", ["hypertension", "diabetes", "after_hospital", "other", "curiosity", ""])
 def test_who_is_no_doctor_has_no_medical_reason_to_pick(services, person, reason):
     with pytest.raises(Invalid) as refused:
         service.invite(services, person.who, cast.MARIA.id, reason)
 
     assert refused.value.fields == {"reason": "invalid"}
     assert rows(services) == []
+
+
+def test_the_word_of_an_older_form_is_taken_and_not_kept(services):
+    service.invite(services, ANNA, cast.MARIA.id, rules.NO_MEDICAL_REASON)
+
+    [row] = rows(services)
+    assert (row.reason, row.clinical) == ("", None)
 
 
 @pytest.mark.parametrize("reason", [None, "", "curiosity"])
@@ -211,6 +218,16 @@ def test_sealing_goes_on_where_it_was_stopped_and_does_nothing_twice(services, h
     assert {row.reason for row in rows(services)} == {""}
     assert {row.clinical_rev for row in rows(services)} == {1}
     assert len(audited(services, "invitation.seal_reason")) == 5
+
+
+def test_the_admin_sees_how_many_are_left(hands, chores, sign_in):
+    old_row(hands)
+    assert "1 reason of an invitation is still to be sealed" in sign_in(cast.OLEG).get("/system").text
+    chores()
+
+    page = sign_in(cast.OLEG).get("/system").text
+    assert "still to be sealed" not in page
+    assert "Nothing to mend." in page
 
 
 def test_a_damaged_key_stops_no_other_row(services, hands, chores):

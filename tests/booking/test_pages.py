@@ -254,3 +254,82 @@ def test_the_roster_points_to_old_shifts_that_begin_off_the_grid(sign_in: SignIn
     hands.shift(starts_at=cast.NOON + timedelta(days=1, minutes=3), hours=2)
 
     assert "Remove it and plan it anew" in sign_in(cast.GALINA).get("/roster").text
+
+
+# --- why not now, and when instead --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_doctors(hands):
+    """Two more doctors of the Lake region on duty beside Vera: sixty slots in five hours."""
+    for n in range(2):
+        person = cast.Person(f"doctor{n}", "doctor", f"Врач {n}", None, cast.LAKE)
+        with hands.services.db.write() as tx:
+            hands._account(tx, person, "-")
+        hands.shift(person)
+
+
+def times_on(page):
+    return re.findall(r'name="starts_at" value="([^"]*)"', page)
+
+
+def here_now(client, villager=cast.IVAN):
+    data = {"patient_id": villager.id, "identified_by": "document"}
+    return client.post("/counter/walk-in", data=data, follow_redirects=True).text
+
+
+def test_when_the_corner_is_needed_the_page_says_so_and_offers_three_times(services, anna, three_doctors):
+    service.walk_in(services, cast.ANNA.who, cast.MARIA.id, cast.OZERKI)
+    page = here_now(anna)
+
+    assert "the health corner is needed now" in page
+    assert "No doctor is free" not in page
+    assert times_on(page) == [iso(cast.NOON + timedelta(minutes=15 * n)) for n in (1, 2, 3)]
+
+
+def test_when_a_visit_is_open_at_the_corner_nobody_is_booked_into_it(services, hands, anna, three_doctors):
+    hands.visit(cast.MARIA)
+    page = here_now(anna)
+
+    assert "another visit there is not closed yet" in page
+    assert len(times_on(page)) == 3
+    assert service.day_list(services, cast.ANNA.who, cast.OZERKI) == [], "no doctor's time is taken for nothing"
+
+
+def test_who_has_an_open_visit_is_led_to_it(hands, anna, three_doctors):
+    visit_id = hands.visit(cast.MARIA)
+    data = {"patient_id": cast.MARIA.id, "identified_by": "document"}
+
+    assert anna.post("/counter/walk-in", data=data).location == f"/counter/visits/{visit_id}"
+
+
+def test_the_page_offers_three_times_and_no_time_twice(anna, three_doctors):
+    page = anna.get(f"/booking/slots?patient_id={cast.MARIA.id}").text
+
+    assert len(times_on(page)) == 3
+    assert len(set(times_on(page))) == 3
+
+
+def test_another_day_shows_its_times_once_each_and_one_doctor_only_the_own(anna, hands, three_doctors):
+    tomorrow = cast.NOON + timedelta(days=1)
+    hands.shift(starts_at=tomorrow, hours=1)
+    hands.shift(cast.Person("doctor0", "doctor", "Врач 0", None, cast.LAKE), starts_at=tomorrow, hours=2)
+    day = f"/booking/slots?patient_id={cast.MARIA.id}&date={tomorrow.date()}"
+    both, vera = times_on(anna.get(day).text), times_on(anna.get(f"{day}&doctor={cast.VERA.id}").text)
+
+    assert both == [iso(tomorrow + timedelta(minutes=15 * n)) for n in range(8)]
+    assert vera == both[:4]
+    assert "No free time on this day." in anna.get(day.replace(str(tomorrow.date()), "2026-11-30")).text
+
+
+def test_nobody_was_faster_when_the_patient_has_that_time_already(services, anna, three_doctors):
+    service.book(services, cast.ANNA.who, cast.MARIA.id, cast.OZERKI, cast.VERA.id, SOON)
+    other = cast.known_id("doctor0")
+    for path in ("/booking", "/booking/hold"):
+        page = anna.post(path, data=form(doctor_id=other))
+        assert page.status_code == 409
+        assert "This patient is booked for this time already" in page.text
+        assert "Somebody was faster" not in page.text
+        assert len(times_on(page.text)) == 3
+        stranger = anna.post(path, data=form(doctor_id=other, patient_id=cast.IVAN.id))
+        assert "Somebody was faster" in stranger.text
