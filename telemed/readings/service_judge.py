@@ -167,7 +167,10 @@ def _place(tx: Session, known: Known, item: Item, received_at: datetime, record:
     """Give a readable record to the visit it was measured in, or to the tray."""
     visit = known.visits.get(item.visit_id) if item.visit_id else None
     if visit is None:
-        return Judgement("quarantined", "no_visit", received_at, source=record.source)
+        # A strange meter stays out whoever vouches, so it must not lie there as if only its visit were unknown.
+        is_ours = known.had_meter(record.meter.enrolment_id, received_at)
+        code = "no_visit" if is_ours else "meter_not_enrolled"
+        return Judgement("quarantined", code, received_at, source=record.source)
     if visit.ending == WRONG_PERSON:
         return Judgement("quarantined", "visit_of_another", received_at, source=record.source)
     reason = rules.quarantine_reason(

@@ -198,6 +198,14 @@ def test_a_meter_that_is_not_this_branchs_is_quarantined(sender: Sender, visit: 
     assert sender.judged()[1] == ("quarantined", "meter_not_enrolled")
 
 
+def test_a_meter_that_is_not_this_branchs_is_called_so_outside_a_visit_too(sender: Sender, visit: UUID) -> None:
+    """Else two people could vouch for what another meter sent over the pairing of the enrolled one."""
+    sender.opened(visit)
+    sender.reading(None, meter={"enrolment_id": str(new_id())})
+
+    assert sender.judged()[1] == ("quarantined", "meter_not_enrolled")
+
+
 def test_a_meter_removed_since_still_counts_for_what_came_before(
     sender: Sender, visit: UUID, services: Services, clock: Clock
 ) -> None:
