@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from telemed.access.relations import Principal, Subject
 from telemed.checkup import rules
 from telemed.checkup.allergies import Allergies, Said, known_allergies
 from telemed.checkup.models import Visit
+from telemed.clock import parse_iso
 from telemed.crypto.envelope import Unsealable
 from telemed.services import Services
 
@@ -25,12 +27,15 @@ def read_allergies(services: Services, tx: Session, patient_id: UUID) -> Allergi
     """Return the same inside the caller's audited transaction; what was said at a visit of the wrong person counts not."""
     of_another = Visit.ending.is_not_distinct_from(rules.WRONG_PERSON)
     visits = tx.scalars(select(Visit).where(Visit.patient_id == patient_id, Visit.answers.is_not(None), ~of_another))
-    return known_allergies([said for visit in visits if (said := _said(services, tx, visit)) is not None])
+    return known_allergies(said for visit in visits for said in _said(services, tx, visit) if said.text.strip())
 
 
-def _said(services: Services, tx: Session, visit: Visit) -> Said | None:
+def _said(services: Services, tx: Session, visit: Visit) -> Iterator[Said]:
+    """Yield what was said at a visit, and what was said there before it was corrected."""
     try:
-        text = str(services.vault.open(tx, visit, "answers").get("allergies") or "")
+        answers = services.vault.open(tx, visit, "answers")
     except Unsealable:  # one damaged visit hides no allergy that another one names
-        return None
-    return Said(text, visit.answered_at or visit.opened_at) if text.strip() else None
+        return
+    yield Said(str(answers.get("allergies") or ""), visit.answered_at or visit.opened_at)
+    for old in answers.get("earlier", ()):
+        yield Said(str(old.get("allergies") or ""), parse_iso(old["at"]))

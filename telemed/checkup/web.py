@@ -96,7 +96,11 @@ def complete(visit_id: UUID) -> ResponseReturnValue:
     try:
         service.complete_answers(services(), who(), visit_id, {name: text for name, text in texts.items() if text})
     except Invalid as error:
-        page = render_template("checkup/complete.html", visit_id=visit_id, typed=texts, faults=error.faults)
+        visit = service.visit_view(services(), who(), visit_id)
+        patient = patients.patient_card(services(), who(), visit.patient_id)
+        page = render_template(
+            "checkup/complete.html", visit_id=visit_id, typed=texts, faults=error.faults, patient=patient
+        )
         return page, error.status
     except Conflict as error:
         flash(words.say_code(error.code, **error.facts), "warn")

@@ -78,9 +78,13 @@ SCHEME = re.compile(
 CLOCK = re.compile(r"(?<!\d)(?:[01]?\d|2[0-3])[:.][0-5]\d(?!\d)")
 A_DAY = re.compile(
     r"(?:\b(?:в|у|за|на|per|a|each|every)\s*|/\s*)(?:день|дня|дзень|сут\w*|day|д\b)"
-    r"|ежедневно|каждый день|штодзень|штодня|кожны дзень|daily|every day"
+    r"|ежедн\w*|каждый день|штодзень|штодня|кожны дзень|daily|every day"
 )
 EVERY_HOURS = re.compile(r"(?:кажды[ея]|кожны[яе]|every|через|праз)\s+(\d+)\s*(?:час|ч\b|гадзін|hours?|h\b)")
+EVERY_DAYS = re.compile(
+    r"(?:(?<![\w.])1\s+)?(?:раза?|кажды[ея]|кожны[яе]|once|every|через|праз)\s+(?:в\s+|у\s+|in\s+)?"
+    r"(\d+)\s*(?:дн\w*|дзён|дзень|days?)\b"
+)
 EVERY_OTHER = re.compile(r"через день|праз дзень|every other day|каждый второй день|кожны другі дзень")
 A_WEEK = re.compile(r"(?:в|у|на|a|per|each|every)\s+(?:недел\w*|тыд\w*|week)|weekly|еженедельно|штотыдзень")
 TIMES_A = re.compile(
@@ -154,7 +158,9 @@ def _fault_without_dose(a_day: float, medicine: Medicine) -> str | None:
 
 
 def _fault(dose: Dose, pieces: int, days: int, pack: int) -> str | None:
-    if pieces + 1e-9 < dose.least * days or (dose.least == 0 and pieces < dose.most):
+    # "As needed" names no least: then the pieces must be enough for a day of pain, and one a week for all the days.
+    least = dose.least * days or max(dose.most, days * LEAST_A_DAY)
+    if pieces + 1e-9 < least:
         return "packs_too_few"
     return "packs_too_many" if pieces - pack >= ceil(dose.most * days - 1e-9) else None
 
@@ -191,7 +197,7 @@ def dose_of(directions: str, strength: str = "") -> Dose | None:
 def _plain(directions: str) -> str:
     """Return the words in one writing: small letters, points in numbers, no fractions, numbers as figures."""
     text = directions.lower().replace("ё", "е").replace("\u00a0", " ").replace("½", " 0.5").replace("¼", " 0.25")
-    text = re.sub(r"(\d),(\d)", r"\1.\2", text)
+    text = re.sub(r"(\d),(\d)", r"\1.\2", re.sub(r"(?:№|n°)\s*\d+", " ", text))
     text = re.sub(r"(?<![\d/.])(\d+)\s+1\s*/\s*2(?![\d/])", r"\1.5", text)
     text = re.sub(r"(?<![\d/.])1\s*/\s*2(?![\d/])", "0.5", text)
     text = re.sub(r"(?<![\d/.])1\s*/\s*4(?![\d/])", "0.25", text)
@@ -213,11 +219,11 @@ def _pick(text: str, end: int) -> str:
 
 def _a_day(text: str, strength: str) -> float | None:
     """Return the pieces a day of directions without ranges."""
+    text, share = _take_days_between(text)
     text, every = _take_times(BEFORE_FOOD.sub(" ", LASTS.sub(" ", text)))
     amounts = _in_pieces(text, strength)
     if amounts is None:
         return None
-    share = 1 / 7 if A_WEEK.search(text) else 0.5 if EVERY_OTHER.search(text) else 1.0
     tokens = list(_tokens(amounts))
     numbers = [number for number, _hour in tokens if number is not None]
     if capped := _cap(amounts):
@@ -244,6 +250,14 @@ def _by_times(every: float, takings: list[float], numbers: list[float], share: f
     if len(set(numbers)) > 1 or (takings and not numbers and len(takings) != every):
         return None
     return (numbers[0] if numbers else 1.0) * every * share
+
+
+def _take_days_between(text: str) -> tuple[str, float]:
+    """Return the text without "every 3 days", "every other day" or "a week", and the share of days that is."""
+    if found := EVERY_DAYS.search(text):
+        days = int(found[1])
+        return text.replace(found[0], " "), 1 / days if days else 1.0
+    return text, 1 / 7 if A_WEEK.search(text) else 0.5 if EVERY_OTHER.search(text) else 1.0
 
 
 def _take_times(text: str) -> tuple[str, float | None]:

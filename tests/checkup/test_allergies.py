@@ -113,6 +113,17 @@ def test_asking_again_with_an_empty_field_takes_no_answer_away(services: Service
     assert (found["allergies"], found["medicines"], found["symptoms"]) == ("пенициллин", "лоризаприл", ["chest_pain"])
 
 
+def test_an_allergy_that_a_correction_took_away_still_stands_before_the_doctor(services: Services, hands: Hands) -> None:
+    visit_id = hands.visit(cast.MARIA)
+    checkup.answer_questions(services, ANNA, visit_id, {**ANSWERS, "allergies": "пенициллин"})
+    checkup.correct_answers(services, ANNA, visit_id, {"allergies": "нет"})
+    made_case(hands, visit_id)
+
+    found = service_allergies.allergies_of(services, VERA, cast.MARIA.id)
+    assert (found.state, [said.text for said in found.named]) == ("named", ["пенициллин"])
+    assert found.denied_at is not None
+
+
 def made_case(hands: Hands, visit_id: Any) -> None:
     case_id = made.case(hands, cast.IVAN)
     with hands.services.db.write() as tx:

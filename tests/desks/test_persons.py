@@ -112,14 +112,15 @@ def test_an_age_is_counted_to_the_day(sign_in: SignIn, case: UUID, clock: Clock)
 
 def clerks_pages(anna: FlaskClient, visit: UUID) -> dict[str, str]:
     paths = [
-        f"/patients/{cast.MARIA.id}", f"/counter/visits/{visit}", f"/visits/{visit}/questions",
+        f"/patients/{cast.MARIA.id}", f"/counter/visits/{visit}", f"/visits/{visit}/questions", f"/visits/{visit}/correct",
         f"/visits/{visit}/type/blood_pressure", f"/visits/{visit}/type/glucose",
     ]  # fmt: skip
     pages = {path: anna.get(path).text for path in paths}
     typed = anna.post(f"/visits/{visit}/type/blood_pressure", data={"systolic_mmhg": "abc"})
     asked = anna.post(f"/visits/{visit}/questions", data={})
+    late = anna.post(f"/visits/{visit}/complete", data={"medicines": "ю" * 501})
     card = anna.post(f"/patients/{cast.MARIA.id}/card")
-    return {**pages, "refused values": typed.text, "refused answers": asked.text, "the card": card.text}
+    return {**pages, "refused values": typed.text, "refused answers": asked.text, "late": late.text, "card": card.text}
 
 
 def test_each_page_of_a_clerk_says_name_and_year_and_nothing_more(
