@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     triage_ = add("triage", triage, "Read cases as JSON lines and print the level of each.")
     triage_.add_argument("file", nargs="?", type=argparse.FileType(), default=sys.stdin)
     add("custody", custody, "Check every parcel's chain of custody.")
+    add("check", check, "Report bad data that is stored already: numbers, phones, double records, shifts.")
     add("doctor", doctor, "Check this installation and say what to mend.")
     return top
 
@@ -197,6 +198,12 @@ def custody(_arguments: argparse.Namespace) -> int:
     from telemed.admin import check_custody
 
     return check_custody(_settings())
+
+
+def check(_arguments: argparse.Namespace) -> int:
+    from telemed.admin import check
+
+    return check(_settings())
 
 
 def doctor(_arguments: argparse.Namespace) -> int:

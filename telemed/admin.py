@@ -84,6 +84,16 @@ def order(settings: Settings, command: str, /, **words: str) -> None:
         print(line)
 
 
+def check(settings: Settings) -> int:
+    """Print what stands in the register that today's checks would refuse; exit code 1 when there is something to mend."""
+    found = _carried_out(settings, "check", {})
+    for line in found:
+        print(f"! {line}")
+    where = "the coordinator's page \"Data to mend\" has a way for each."
+    print("Nothing to mend." if not found else f"{len(found)} to mend; {where}")
+    return 1 if found else 0
+
+
 def _carried_out(settings: Settings, command: str, words: dict[str, str]) -> list[str]:
     patience = time.monotonic() + STARTING_S
     while True:

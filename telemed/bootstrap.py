@@ -48,7 +48,19 @@ from telemed.delivery import api as delivery_api
 from telemed.delivery import live as delivery_live
 from telemed.delivery import service as delivery_service
 from telemed.delivery import web as delivery_web
-from telemed.desks import coordinator, counter, doctor, home, morning, my, pharmacy, protocols, rounds, simulated
+from telemed.desks import (
+    coordinator,
+    counter,
+    data_check,
+    doctor,
+    home,
+    morning,
+    my,
+    pharmacy,
+    protocols,
+    rounds,
+    simulated,
+)
 from telemed.errors import StartRefused
 from telemed.feedback import service as feedback_service
 from telemed.feedback import web as feedback_web
@@ -108,6 +120,7 @@ PAGES = (
     pharmacy.pages,
     rounds.pages,
     coordinator.pages,
+    data_check.pages,
     my.pages,
     protocols.pages,
     simulated.pages,

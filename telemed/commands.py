@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from telemed.access import accounts, admin_tasks
+from telemed.access import accounts, admin_tasks, audit
+from telemed.access.relations import NOTHING, SYSTEM
+from telemed.booking import service_slots
 from telemed.branches import service as branches
 from telemed.errors import Invalid
 from telemed.ids import parse_id
 from telemed.patients import service as patients
+from telemed.patients import service_check, service_index
 from telemed.services import Services
 
 Words = Mapping[str, str]
@@ -43,7 +46,28 @@ def erase(services: Services, words: Words) -> list[str]:
     return ["Identity, contact and delivery data can no longer be opened by anybody."]
 
 
-COMMANDS: dict[str, Command] = {"account create": create_account, "keys rotate": rotate_keys, "erase": erase}
+def check(services: Services, _words: Words) -> list[str]:
+    """Tell what stands in the register that today's checks would refuse: kind, field and ids, no personal data."""
+    with services.db.write() as tx:
+        audit.record(tx, services.clock(), SYSTEM, "system.check_data", NOTHING, allowed=True, reason="command")
+    progress = service_index.progress(services)
+    found = [
+        " ".join(filter(None, (one.kind, one.field, f"patient {one.patient_id}", one.other_id and f"and {one.other_id}")))
+        for one in service_check.people_to_mend(services, SYSTEM)
+        if one.verdict != "same"
+    ]
+    found += [f"shift_off_grid shift {shift.id}" for shift in service_slots.shifts_off_grid(services, SYSTEM)]
+    if not progress.is_over:
+        found.append(f"people_not_indexed {progress.seen} of {progress.total} are done; the server's job goes on")
+    return found
+
+
+COMMANDS: dict[str, Command] = {
+    "account create": create_account,
+    "keys rotate": rotate_keys,
+    "erase": erase,
+    "check": check,
+}
 
 
 def run(services: Services, name: str, words: Words) -> list[str]:

@@ -23,6 +23,7 @@ from telemed.consultation import verdicts
 from telemed.consultation.line import LineClass
 from telemed.desks import rules as desks
 from telemed.feedback import rules as feedback
+from telemed.patients import rules as patients
 from telemed.pilot import rules as pilot
 from telemed.readings import rules as readings
 from telemed.web import body, errors
@@ -82,6 +83,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "complaint_": feedback.CATEGORIES,
     "rating_": feedback.KINDS,
     "rate_": feedback.KINDS,
+    "data_": patients.DATA_KINDS,
+    "field_": tuple(patients.NUMBER_CODES),
+    "decided_": (*(f"by_{fact}" for fact in patients.FACTS), "left_branch", "index_done", "index_erased", "index_damaged"),
     "morning_": (
         *morning.VERDICTS, *(f"{word}_advice" for word in morning.VERDICTS), "early", "due", "closed", *morning.CHECKS,
         *(f"{check}_{word}" for check, words in morning.OUTCOMES.items() for word in words),

@@ -38,6 +38,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "patient.find": {"clerk": "own_branch"},
     "patient.choose": {"clerk": "own_branch"},  # one of several found, by a second fact
     "patient.take_over": {"clerk": "own_branch"},  # a person of another branch, by name, birth date and document
+    "patient.check_data": {"coordinator": "own_region"},  # what is wrong in the register, masked
+    "patient.mend_data": {"coordinator": "own_region"},
     "patient.read": {"clerk": "own_branch", "doctor": "care", "patient": "own"},
     "patient.correct": {"clerk": "own_branch+open_visit"},
     "patient.set_preferences": {"clerk": "own_branch", "patient": "own"},

@@ -61,6 +61,11 @@ def nearest_cell(moment: datetime) -> datetime:
     return before + cell if moment - before > cell / 2 else before
 
 
+def first_cell(moment: datetime) -> datetime:
+    """Return where the first whole cell from a moment on begins."""
+    return moment + timedelta(seconds=-moment.timestamp() % CELL_S)
+
+
 def occupied(resources: Iterable[UUID], starts_at: datetime, ends_at: datetime) -> list[tuple[UUID, int]]:
     """Return every (resource, cell) of a booking, sorted: two rivals then lock in the same order."""
     return sorted((resource, cell) for resource in resources for cell in cells(starts_at, ends_at))
@@ -71,7 +76,7 @@ def slots(starts_at: datetime, ends_at: datetime, minutes: int) -> list[tuple[da
     that touched a cell of its neighbour would take that one's time too.
     """
     length, found = timedelta(minutes=minutes), []
-    starts_at += timedelta(seconds=-starts_at.timestamp() % CELL_S)
+    starts_at = first_cell(starts_at)
     while starts_at + length <= ends_at:
         found.append((starts_at, starts_at + length))
         starts_at += length

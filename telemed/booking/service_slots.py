@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import Session
 
-from telemed.access.relations import Principal, Subject
+from telemed.access.relations import SYSTEM, Principal, Subject
 from telemed.booking import rules
 from telemed.booking.models import Booking, Doctor, Occupancy, Shift
 from telemed.branches import morning, service_lines, service_morning
@@ -102,6 +102,46 @@ def add_shift(
         )  # fmt: skip
         tx.add(row)
         return row.id
+
+
+@dataclass(frozen=True)
+class OddShift:
+    """A shift that does not begin on the five-minute grid, and when its first slot begins."""
+
+    id: UUID
+    doctor_name: str
+    starts_at: datetime
+    used_from: datetime
+
+
+def shifts_off_grid(services: Services, who: Principal) -> list[OddShift]:
+    """Return the region's shifts to come that an older release took off the grid; an operator's command sees all."""
+    if who is SYSTEM:
+        with services.db.read() as tx:
+            return _off_grid(services, tx, None)
+    with services.look(who, "roster.edit", Subject(region_id=who.region_id)) as tx:
+        return _off_grid(services, tx, who.region_id)
+
+
+def _off_grid(services: Services, tx: Session, region_id: UUID | None) -> list[OddShift]:
+    query = select(Shift, Doctor).join(Doctor, Doctor.id == Shift.doctor_id).where(Shift.ends_at > services.clock())
+    if region_id is not None:
+        query = query.where(Doctor.region_id == region_id)
+    rows = [
+        OddShift(shift.id, doctor.display_name, shift.starts_at, rules.first_cell(shift.starts_at))
+        for shift, doctor in tx.execute(query.order_by(Shift.starts_at))
+    ]
+    return [row for row in rows if row.starts_at != row.used_from]
+
+
+def mend_shift(services: Services, who: Principal, shift_id: UUID) -> None:
+    """Let a shift begin on the grid, where its first slot begins already: no booked time changes. Raises NotFound."""
+    with services.act(who, "roster.edit", Subject(region_id=who.region_id)) as tx:
+        row = tx.get(Shift, shift_id, with_for_update=True)
+        doctor = tx.get(Doctor, row.doctor_id) if row is not None else None
+        if row is None or doctor is None or doctor.region_id != who.region_id:
+            raise NotFound()
+        row.starts_at = rules.first_cell(row.starts_at)
 
 
 def remove_shift(services: Services, who: Principal, shift_id: UUID) -> None:

@@ -102,6 +102,21 @@ class PersonQuestion(Base):
         return self.patient_id
 
 
+class PersonPair(Base):
+    """Two records that look like one person, and what a person said: `same` or `different`. Of `same` the record
+    `hidden_id` is found no more; it keeps all that it has.
+    """
+
+    __tablename__ = "person_pair"
+
+    first_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), primary_key=True)
+    second_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), primary_key=True)
+    verdict: Mapped[str]
+    hidden_id: Mapped[UUID | None] = mapped_column(index=True)
+    decided_at: Mapped[datetime]
+    decided_by: Mapped[UUID | None]
+
+
 class Consent(Base):
     """An agreement for one purpose, in one version and language. Withdrawal keeps the row."""
 

@@ -16,6 +16,12 @@ LANGUAGES = ("ru", "be", "en")
 TYPE_SIZES = ("normal", "large", "huge")
 SEXES = ("female", "male")
 NAME = re.compile(r"[^\W\d_]+(?:[ '’\-][^\W\d_]+)*")
+# What the report about stored data can find, and what a coordinator can say about two records.
+DATA_KINDS = (
+    "phone_wrong", "number_wrong", "number_taken", "same_person", "name_two_alphabets", "record_unreadable",
+    "shift_off_grid",
+)  # fmt: skip
+NUMBER_VERDICTS, PAIR_VERDICTS = ("left", "moved"), ("same", "different")
 FACTS = ("birth_date", "phone", "document", "asked")  # by which a clerk tells one of several people
 NAME_MAX = 60
 ADDRESS_MAX = 200

@@ -21,7 +21,7 @@ from telemed.access.relations import Principal, Subject
 from telemed.crypto.envelope import Unsealable
 from telemed.errors import Conflict, Invalid, NotFound, TooMany
 from telemed.patients import rules
-from telemed.patients.models import Card, Patient
+from telemed.patients.models import Card, Patient, PersonPair
 from telemed.patients.phones import as_kept_before, valid_phone
 from telemed.patients.rules_birth import Birth
 from telemed.patients.service_index import progress_in
@@ -178,7 +178,8 @@ def _people(services: Services, tx: Session, who: Principal, wanted: Wanted) -> 
 
 
 def _query(tx: Session, wanted: Wanted) -> Select[tuple[Patient]]:
-    query = select(Patient).order_by(Patient.registered_at, Patient.id)
+    hidden = select(PersonPair.hidden_id).where(PersonPair.hidden_id.is_not(None))  # one person's second record
+    query = select(Patient).where(Patient.id.not_in(hidden)).order_by(Patient.registered_at, Patient.id)
     if wanted.numbers is not None:
         columns = {"phone": Patient.phone_index, "snils": Patient.snils_index, "policy": Patient.policy_index}
         query = query.where(or_(false(), *(columns[kind].in_(values) for kind, values in wanted.numbers.items())))

@@ -39,6 +39,7 @@ MENU: dict[str, tuple[tuple[str, str], ...]] = {
         ("consultation.quality", "Lines and calls"),
         ("feedback.complaints", "Complaints"),
         ("readings.aside", "Wrong person"),
+        ("data_check.page", "Data to mend"),
         ("branches.region", "Region"),
     ),
     "auditor": (("coordinator.audit", "Audit"), ("pilot.page", "Pilot")),
