@@ -43,9 +43,10 @@ class Order(Base):
 
 class Parcel(Base):
     """An order under way; the row stands from the order on, so that the patient's slip can be printed at the visit.
-    `state` is the transition table in delivery/rules.py. Sealed `proof`: {secret} for the patient's slip and page
-    only; `proof_hash` is its SHA-256, which the postman's phone holds. `holder`: pharmacy, branch, postman, patient,
-    nobody. `recalled_at`: the prescription was cancelled when the parcel was already out.
+    `state` is the transition table in delivery/rules.py. Sealed `proof`: {secret, code} for the patient's slip and
+    page only; `proof_hash` is the SHA-256 of the secret, which the postman's phone holds. `code`: nine digits that can
+    be spoken, made with the slip where a parcel has none yet; `code_wrong` counts the wrong ones. `holder`: pharmacy,
+    branch, postman, patient, nobody. `recalled_at`: the prescription was cancelled when the parcel was already out.
     """
 
     __tablename__ = "parcel"
@@ -64,6 +65,7 @@ class Parcel(Base):
     proof: Mapped[bytes | None] = sealed_section()
     proof_rev: Mapped[int] = section_revision()
     proof_hash: Mapped[bytes]
+    code_wrong: Mapped[int] = mapped_column(default=0, server_default="0")
     needs_document: Mapped[bool]
     weight_g: Mapped[int | None]
     placed_at: Mapped[datetime]

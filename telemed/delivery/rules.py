@@ -44,10 +44,19 @@ HOLDER = {
     "collected": "patient", "returned": "pharmacy", "lost": "nobody", "cancelled": "pharmacy",
 }  # fmt: skip
 
+# The quasigroup of order 10 of H. M. Damm's thesis (Marburg 2004).
+DAMM = (
+    (0, 3, 1, 7, 5, 9, 8, 6, 4, 2), (7, 0, 9, 2, 1, 5, 4, 8, 6, 3), (4, 2, 0, 6, 8, 7, 1, 3, 5, 9),
+    (1, 7, 5, 0, 9, 8, 3, 4, 2, 6), (6, 1, 2, 3, 0, 4, 5, 9, 7, 8), (3, 6, 7, 4, 2, 0, 9, 5, 8, 1),
+    (5, 8, 6, 9, 7, 2, 0, 1, 3, 4), (8, 9, 4, 5, 3, 6, 2, 0, 1, 7), (9, 4, 3, 8, 6, 1, 7, 2, 0, 5),
+    (2, 5, 8, 1, 4, 3, 6, 7, 9, 0),
+)  # fmt: skip
+
 REASONS = ("nobody_home", "refused", "wrong_address", "other")
 KINDS = ("handed_over", "attempted", "returned")  # what a phone reports
 PROOF = re.compile(r"[0-9a-f]{32}")
-PROOF_TRIES = 5  # wrong proofs for one parcel, after that none is looked at any more
+SPOKEN = re.compile(r"[0-9]{9}")
+CODE_TRIES = 5  # wrong spoken codes for one parcel, after that none is looked at any more: 5 guesses among 10^8
 MAX_SEQ = 2**31 - 1
 REPORT_FIELDS = {"event_id", "device_seq", "kind", "parcel_id", "happened_at", "proof", "reason"}
 CLOCK_AHEAD, CLOCK_BEHIND = timedelta(minutes=10), timedelta(days=30)
@@ -91,6 +100,24 @@ def deed_of(report: Report, *, is_proved: bool) -> str:
     return {"attempted": "attempt", "returned": "bring_back"}[report.kind]
 
 
+def is_spoken(proof: str) -> bool:
+    """Tell whether a proof is the kind that is spoken, right or mistyped."""
+    return SPOKEN.fullmatch(proof) is not None
+
+
+def is_mistyped(proof: str) -> bool:
+    """Tell whether a spoken code's digits do not fit each other."""
+    return is_spoken(proof) and damm_digit(proof[:8]) != proof[8]
+
+
+def damm_digit(digits: str) -> str:
+    """Return the check digit of H. M. Damm (2004): it finds each single wrong digit and each two that changed places."""
+    interim = 0
+    for digit in digits:
+        interim = DAMM[interim][int(digit)]
+    return str(interim)
+
+
 def read_report(raw: Mapping[str, Any]) -> Report | None:
     """Return a phone's words as a report, with its fault if it has one; None when not even id and number are usable."""
     event_id, seq = _uuid(raw.get("event_id")), raw.get("device_seq")
@@ -108,11 +135,18 @@ def _fault_of(raw: Mapping[str, Any]) -> str | None:
     if kind not in KINDS or set(raw) - REPORT_FIELDS:
         return "event_invalid"
     if kind == "handed_over":
-        well_formed = proof is None or (isinstance(proof, str) and PROOF.fullmatch(proof) is not None)
-        return None if well_formed and reason is None else "event_invalid"
+        if reason is not None:
+            return "event_invalid"
+        return None if proof is None else _fault_of_form(proof)
     if proof is not None:
         return "event_invalid"
     return None if reason in REASONS else "reason_unknown"
+
+
+def _fault_of_form(proof: object) -> str | None:
+    if not isinstance(proof, str) or not (PROOF.fullmatch(proof) or is_spoken(proof)):
+        return "event_invalid"
+    return "code_mistyped" if is_mistyped(proof) else None
 
 
 def _uuid(value: object) -> UUID | None:

@@ -72,11 +72,12 @@ class ParcelView:
 
 @dataclass(frozen=True)
 class Slip:
-    """The patient's own paper: whoever shows its secret has received the parcel."""
+    """The patient's own paper: whoever shows its secret, or says its code, has received the parcel."""
 
     parcel_id: UUID
     number: str
     secret: str
+    code: str
     by_post: bool
     branch_name: str
     branch_phone: str
@@ -171,8 +172,24 @@ def slip_page(services: Services, who: Principal, parcel_id: UUID) -> Slip:
         if parcel.state in rules.FINAL:
             raise Conflict("parcel_ended")
         branch = tx.get_one(Branch, parcel.branch_id)
-        secret = str(services.vault.open(tx, parcel, "proof")["secret"])
-        return Slip(parcel.id, parcel.number, secret, _is_by_post(parcel.state), branch.name, branch.phone)
+        proof = _whole_proof(services, tx, parcel)
+        return Slip(
+            parcel.id, parcel.number, proof["secret"], proof["code"], _is_by_post(parcel.state), branch.name,
+            branch.phone,
+        )  # fmt: skip
+
+
+def _whole_proof(services: Services, tx: Session, parcel: Parcel) -> dict[str, str]:
+    proof = services.vault.open(tx, parcel, "proof")
+    if "code" not in proof:  # a parcel of the time before there was one: nobody knows it yet
+        proof["code"] = _new_code()
+        services.vault.seal(tx, parcel, "proof", proof)
+    return proof
+
+
+def _new_code() -> str:
+    digits = tokens.new_digits(8)
+    return digits + rules.damm_digit(digits)
 
 
 def custody_faults(services: Services) -> list[str]:
@@ -210,10 +227,10 @@ def _parcel(
     parcel = Parcel(
         id=new_id(), order_id=order.id, number=_next_number(tx, branch, order.placed_at), patient_id=order.patient_id,
         branch_id=order.branch_id, region_id=order.region_id, state=state, holder=rules.HOLDER[state], proof_rev=0,
-        proof_hash=tokens.token_hash(secret), placed_at=order.placed_at, version=1,
+        code_wrong=0, proof_hash=tokens.token_hash(secret), placed_at=order.placed_at, version=1,
         needs_document=any(medicines()[item["code"]].rx for item in items if item["code"] in medicines()),
     )  # fmt: skip
-    services.vault.seal(tx, parcel, "proof", {"secret": secret})
+    services.vault.seal(tx, parcel, "proof", {"secret": secret, "code": _new_code()})
     return parcel
 
 

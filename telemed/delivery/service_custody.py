@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +10,8 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
+from telemed.crypto import tokens
+from telemed.crypto.envelope import Unsealable
 from telemed.db import Reads
 from telemed.delivery import rules
 from telemed.delivery.events import ParcelDelivered, ParcelMoved
@@ -100,6 +103,39 @@ def locked(tx: Session, parcel_id: UUID) -> Parcel:
     if parcel is None:
         raise NotFound()
     return parcel
+
+
+def fault_of_proof(services: Services, tx: Session, parcel: Parcel, readings: Sequence[str]) -> str | None:
+    """Return why what was typed does not prove that this parcel reached its patient, or None. `readings`: all that it may
+    mean, together one try. The parcel must be locked.
+
+    The square's secret has 128 bits and is looked at whenever it comes. The spoken code ends for good after some wrong
+    ones: the caller must store the count, also where it refuses.
+    """
+    if any(tokens.matches(reading, parcel.proof_hash) for reading in readings):
+        return None
+    spoken = [reading for reading in readings if rules.is_spoken(reading)]
+    if not spoken:
+        return "proof_wrong"
+    codes = [code for code in spoken if not rules.is_mistyped(code)]
+    return _fault_of_codes(services, tx, parcel, codes) if codes else "code_mistyped"
+
+
+def _fault_of_codes(services: Services, tx: Session, parcel: Parcel, codes: list[str]) -> str | None:
+    if parcel.code_wrong >= rules.CODE_TRIES:
+        return "code_ended"
+    known = _code_of(services, tx, parcel)
+    if any(tokens.is_same(code, known) for code in codes):
+        return None
+    parcel.code_wrong += 1
+    return "code_wrong"
+
+
+def _code_of(services: Services, tx: Session, parcel: Parcel) -> str:
+    try:
+        return str(services.vault.open(tx, parcel, "proof").get("code", ""))
+    except Unsealable:
+        return ""  # the patient's data was erased meanwhile: no code is right any more
 
 
 def flags_of(parcel: Parcel) -> list[str]:

@@ -13,10 +13,9 @@ from sqlalchemy.orm import Session
 from telemed.access.relations import Principal, Subject
 from telemed.branches import service as branches
 from telemed.branches.models import Branch
-from telemed.crypto import tokens
 from telemed.delivery import rules
 from telemed.delivery.models import Order, Parcel
-from telemed.delivery.service_custody import move
+from telemed.delivery.service_custody import fault_of_proof, move
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.prescription import service as prescriptions
 from telemed.rules_keyboards import token_readings
@@ -97,10 +96,15 @@ def hand_to_patient(services: Services, who: Principal, order_id: UUID, code: st
     """Give a collected order to its patient; the slip's code proves it, an empty one leaves it unproved."""
     with services.act(who, "order.pack", _subject(services, order_id)) as tx:
         _order, parcel = _locked(tx, order_id)
-        is_proved = any(tokens.matches(reading, parcel.proof_hash) for reading in token_readings(code))
-        if code.strip() and not is_proved:
-            raise Invalid(fields={"code": "proof_wrong"})
-        move(services, tx, parcel, "collect", actor_id=who.id, verified=is_proved)
+        fault = _fault_of_code(services, tx, parcel, code)
+        if fault is None:
+            move(services, tx, parcel, "collect", actor_id=who.id, verified=bool(code.strip()))
+    if fault:  # only now: the count of wrong codes is stored
+        raise Invalid(fields={"code": fault})
+
+
+def _fault_of_code(services: Services, tx: Session, parcel: Parcel, code: str) -> str | None:
+    return fault_of_proof(services, tx, parcel, token_readings(code)) if code.strip() else None
 
 
 def _subject(services: Services, order_id: UUID) -> Subject:

@@ -12,18 +12,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from telemed.access import audit
 from telemed.access.relations import SYSTEM, Principal, Subject
-from telemed.crypto import tokens
 from telemed.crypto.digest import sha256_hex
 from telemed.crypto.envelope import Unsealable
 from telemed.delivery import rules
 from telemed.delivery.models import CustodyEvent, Order, Parcel, Phone, PhoneClash, PhoneEvent
 from telemed.delivery.rules import Report
-from telemed.delivery.service_custody import flags_of, move
+from telemed.delivery.service_custody import fault_of_proof, flags_of, move
 from telemed.errors import Conflict, Forbidden
 from telemed.ids import new_id
 from telemed.services import Services
@@ -209,7 +208,7 @@ def _judge(services: Services, tx: Session, who: Principal, phone: Phone, report
         )  # fmt: skip
         return _not_theirs(tx, who, report.parcel_id)
     services.allow(tx, who, "parcel.hand_over", subject)
-    if fault := _fault_of_proof(tx, parcel, report):
+    if report.proof is not None and (fault := fault_of_proof(services, tx, parcel, [report.proof])):
         return "rejected", fault
     return _apply(services, tx, who, phone, parcel, report)
 
@@ -221,17 +220,6 @@ def _not_theirs(tx: Session, who: Principal, parcel_id: UUID) -> Verdict:
         .limit(1)
     )
     return ("conflict", "not_assigned_any_more") if had_it else ("rejected", "not_assigned")
-
-
-def _fault_of_proof(tx: Session, parcel: Parcel, report: Report) -> str | None:
-    if report.proof is None:
-        return None
-    wrong = tx.scalar(
-        select(func.count()).where(PhoneEvent.parcel_id == parcel.id, PhoneEvent.code == "proof_wrong")
-    )
-    if (wrong or 0) >= rules.PROOF_TRIES:
-        return "proof_locked"
-    return None if tokens.matches(report.proof, parcel.proof_hash) else "proof_wrong"
 
 
 def _apply(

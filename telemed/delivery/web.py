@@ -63,7 +63,8 @@ def slip(parcel_id: UUID) -> ResponseReturnValue:
     shown = service.slip_page(services(), who(), parcel_id)
     square = segno.make(f"{shown.number}:{shown.secret}", error="m", micro=False).svg_inline(omitsize=True)
     groups = [shown.secret[at : at + 4] for at in range(0, 32, 4)]
-    return render_template("delivery/slip.html", slip=shown, square=square, groups=groups)
+    spoken = [shown.code[at : at + 3] for at in range(0, 9, 3)]
+    return render_template("delivery/slip.html", slip=shown, square=square, groups=groups, spoken=spoken)
 
 
 def _order_page(order_id: UUID, fields: dict[str, str] | None = None) -> str:

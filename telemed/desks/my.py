@@ -45,9 +45,9 @@ def page() -> ResponseReturnValue:
     )
 
 
-def _proof(parcel: delivery.ParcelView) -> tuple[str, str]:
-    """Return the QR and the code that prove the hand-over, while the parcel is under way."""
+def _proof(parcel: delivery.ParcelView) -> tuple[str, str, str]:
+    """Return the QR, its letters and the spoken code that prove the hand-over, while the parcel is under way."""
     if parcel.is_over:
-        return "", ""
-    secret = delivery.slip(services(), who(), parcel.id)
-    return qr_svg(secret), secret
+        return "", "", ""
+    slip = delivery.slip_page(services(), who(), parcel.id)
+    return qr_svg(slip.secret), slip.secret, " ".join(slip.code[at : at + 3] for at in range(0, 9, 3))

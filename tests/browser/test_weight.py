@@ -44,8 +44,10 @@ def test_the_first_visit_keeps_its_budget_and_the_second_asks_for_the_page_alone
 
     visit(page, path)
     first = wire.take()
-    assert any("/static/" in name for name, _weight in first)
-    assert sum(weight for _name, weight in first) <= budget_kb * 1000, sorted(first, key=lambda one: -one[1])
+    # The postman's scanner comes once, after the list, with its progress shown: outside the budget.
+    counted = [one for one in first if "/static/vendor/zxing/" not in one[0]]
+    assert any("/static/" in name for name, _weight in counted)
+    assert sum(weight for _name, weight in counted) <= budget_kb * 1000, sorted(counted, key=lambda one: -one[1])
 
     visit(page, path)
     second = wire.take()

@@ -81,6 +81,10 @@ class Post:
     def secret(self, parcel_id: UUID) -> str:
         return service.slip(self.services, cast.MARIA.who, parcel_id)
 
+    def code(self, parcel_id: UUID) -> str:
+        """Return the nine digits that the patient says."""
+        return service.slip_page(self.services, cast.MARIA.who, parcel_id).code
+
     def phone(self, person: cast.Person = cast.FEDOR) -> UUID:
         device_id = new_id()
         service.register_phone(self.services, person.who, device_id)

@@ -102,6 +102,10 @@ def test_a_list_needs_a_right_device_id(sign_in: Any) -> None:
     assert (answer.status_code, answer.json["fields"]) == (422, {"device_id": "not_an_id"})
 
 
+def grouped(code: str) -> str:
+    return f"{code[:3]} {code[3:6]} {code[6:]}"
+
+
 def test_the_slip_shows_number_and_secret_in_large_type(post: Post, sign_in: Any) -> None:
     parcel_id = post.parcel("packed")
     page = sign_in(cast.MARIA).get(f"/parcels/{parcel_id}/slip").text
@@ -110,5 +114,7 @@ def test_the_slip_shows_number_and_secret_in_large_type(post: Post, sign_in: Any
     assert "<svg" in page
     assert " ".join(secret[at : at + 4] for at in range(0, 32, 4)) in page
     assert "174001 11<br>00001" in page
+    assert grouped(post.code(parcel_id)) in page
+    assert grouped(post.code(parcel_id)) in sign_in(cast.MARIA).get("/my").text
     assert sign_in(cast.IVAN).get(f"/parcels/{parcel_id}/slip").status_code == 404
     assert sign_in(cast.FEDOR).get(f"/parcels/{parcel_id}/slip").status_code == 403

@@ -26,6 +26,7 @@ from tests.delivery.test_offline_browser import (  # noqa: F401 - fixtures
     sign_in,
     wait_until_sent,
 )
+from tests.delivery.test_spoken_code import others
 
 pytestmark = pytest.mark.browser
 DAY_MS = 86_400_000
@@ -57,6 +58,9 @@ SET_CLOCK = """(ms) => {
   sessionStorage.setItem("off", ms);
   window.clockIsOff = ms;
   document.dispatchEvent(new Event("visibilitychange"));
+}"""
+REFUSE_CAMERA = """(name) => {
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", name));
 }"""
 # What a page of an earlier release left on the phone: a note without the server's time, and a list without its age.
 FORGET_WHAT_IS_NEW = f"""async () => {{ {OPEN}
@@ -283,3 +287,62 @@ def test_the_answers_to_a_phone_carry_the_servers_time(page: Page, clock: Clock)
         page.locator("[data-send]").click()
 
     assert got.value.json()["time"] == iso(clock.now)
+
+
+def type_code(page: Page, code: str) -> None:
+    open_hand_over(page, parcel_of(page))
+    page.locator("#code").fill(code)
+    page.locator("[data-code] button").click()
+
+
+def test_a_spoken_code_is_kept_as_unchecked_until_the_server_has_seen_it(page: Page, post: Post) -> None:
+    parcel_id = UUID(parcel_of(page))
+    code = post.code(parcel_id)
+    page.context.set_offline(True)
+    type_code(page, f"{code[:3]} {code[3:6]} {int(code[6:]) ^ 1:03d}")
+    expect(page.locator("#code-error")).to_contain_text("one digit is wrong")
+    page.locator("#code").fill(f"{code[:3]} {code[3:6]} {code[6:]}")
+    page.locator("[data-code] button").click()
+    expect(page.locator("[data-done]")).to_contain_text("handed over, the code is not checked yet")
+    page.context.set_offline(False)
+    page.locator("[data-send]").click()
+    wait_until_kept_and_sent(page)
+
+    expect(page.locator("[data-done]")).not_to_contain_text("not checked")
+    assert (post.now(parcel_id).state, post.now(parcel_id).verified) == ("delivered", True)
+
+
+def test_a_wrong_spoken_code_brings_the_stop_back_and_says_so(page: Page, post: Post) -> None:
+    code = others(post.code(UUID(parcel_of(page))), 1)[0]
+    type_code(page, code)
+
+    expect(page.locator("[data-troubles]")).to_contain_text("Ask for it again")
+    expect(page.locator("[data-stop]")).to_have_count(1)
+    expect(page.locator("[data-done-part]")).to_be_hidden()
+
+
+def test_the_scanner_comes_with_the_round_and_a_phone_without_it_says_what_is_true(page: Page) -> None:
+    expect(page.locator("[data-scanner-state]")).to_contain_text("works without a network")
+    page.context.set_offline(True)
+    page.evaluate("caches.delete('telemed-scanner')")
+    open_hand_over(page, parcel_of(page))
+    page.locator("[data-scan]").click()
+    expect(page.locator("#code-error")).to_contain_text("no network to load it")
+    page.locator("#hand-over [data-close]").click()
+    page.context.set_offline(False)
+    page.locator("[data-send]").click()
+
+    expect(page.locator("[data-scanner-state]")).to_contain_text("works without a network")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("NotAllowedError", "not allowed"), ("NotReadableError", "Another program"), ("NotFoundError", "gives no camera")],
+)
+def test_a_camera_that_fails_says_why(page: Page, name: str, says: str) -> None:
+    expect(page.locator("[data-scanner-state]")).to_contain_text("works without a network")
+    page.evaluate(REFUSE_CAMERA, name)
+    open_hand_over(page, parcel_of(page))
+    page.locator("[data-scan]").click()
+
+    expect(page.locator("#code-error")).to_contain_text(says)

@@ -168,3 +168,13 @@ def test_a_parcel_closes_only_when_everything_is_in_it(
     ticked: list[str], packs: object, weight_g: object, faults: dict[str, str]
 ) -> None:
     assert rules.faults_of_packing(ITEMS, ticked, packs, weight_g) == faults
+
+
+def test_the_check_digit_finds_each_wrong_digit_and_each_pair_that_changed_places() -> None:
+    code = "57241830" + rules.damm_digit("57241830")
+    slips = [code[:at] + digit + code[at + 1 :] for at in range(9) for digit in "0123456789" if digit != code[at]]
+    slips += [code[:at] + code[at + 1] + code[at] + code[at + 2 :] for at in range(8) if code[at] != code[at + 1]]
+
+    assert rules.damm_digit("572") == "4"  # the example of Damm's thesis
+    assert not rules.is_mistyped(code)
+    assert [slip for slip in slips if not rules.is_mistyped(slip)] == []

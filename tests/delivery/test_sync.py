@@ -67,13 +67,13 @@ def test_the_same_id_with_other_bytes_is_a_conflict_and_both_are_kept(post: Post
         assert tx.scalar(select(func.count()).select_from(PhoneEvent)) == 1
 
 
-def test_a_wrong_proof_is_refused_and_after_five_none_is_looked_at(post: Post) -> None:
+def test_the_secret_of_the_square_is_never_locked(post: Post) -> None:
     parcel_id, phone = post.parcel("given"), post.phone()
-    wrong = [post.event(n, parcel_id, proof=f"{n:032x}") for n in range(1, 6)]
+    wrong = [post.event(n, parcel_id, proof=f"{n:032x}") for n in range(1, 9)]
 
-    assert post.sync(phone, *wrong) == [("rejected", "proof_wrong")] * 5
-    assert post.sync(phone, post.event(6, parcel_id, proof=post.secret(parcel_id))) == [("rejected", "proof_locked")]
-    assert post.now(parcel_id).state == "given"
+    assert post.sync(phone, *wrong) == [("rejected", "proof_wrong")] * 8
+    assert post.sync(phone, post.event(9, parcel_id, proof=post.secret(parcel_id))) == [("applied", None)]
+    assert post.now(parcel_id).verified is True
 
 
 def test_the_proof_of_another_parcel_proves_nothing(post: Post) -> None:

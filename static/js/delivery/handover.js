@@ -1,7 +1,10 @@
 // The two windows of a stop: hand over by scan, by typed code or without the slip; or why it was not handed over.
 
 import { word } from "lib/words.js";
-import { proofOf, readProofs } from "./proof.js";
+import { isMistyped, isSpoken, proofOf, readProofs } from "./proof.js";
+import { hasScanner, loadScanner, scan } from "./scan.js";
+
+const TROUBLES_OF_A_CAMERA = { NotAllowedError: "camera_refused", NotReadableError: "camera_busy" };
 
 /** Show the hand-over of `stop`; `note(kind, details)` keeps the deed and returns the trouble's words when it could not. */
 export function openHandOver(stop, note) {
@@ -15,10 +18,11 @@ export function openHandOver(stop, note) {
   box.querySelector("[data-document]").hidden = !stop.flags.includes("document");
 
   async function check(text) {
-    const proofs = await readProofs(text);
+    const proofs = readProofs(text);
     if (!proofs.length) return void (error.textContent = word("bad_code"));
-    const proof = await proofOf(proofs, stop.proof_hash);
-    if (!proof) return void (error.textContent = word("wrong_code"));
+    const spoken = proofs.filter(isSpoken);
+    const proof = (await proofOf(proofs, stop.proof_hash)) ?? spoken.find((code) => !isMistyped(code));
+    if (!proof) return void (error.textContent = word(spoken.length ? "code:code_mistyped" : "wrong_code"));
     await finish({ proof });
   }
 
@@ -29,19 +33,28 @@ export function openHandOver(stop, note) {
     const trouble = await note("handed_over", details);
     if (!trouble) return box.close();
     isDone = false; // nothing is kept: every button is alive, and the code read stays for the next press
-    input.value = details.code ?? details.proof ?? input.value;
+    input.value = details.proof ?? input.value;
     alarm(box, trouble);
   }
 
   async function startCamera() {
+    error.textContent = "";
+    stopCamera();
     try {
-      const { scan } = await import("./scan.js");
-      stopCamera();
-      stopCamera = await scan(video, check);
+      if (!(await hasScanner())) await loadScanner(() => {});
     } catch {
-      error.textContent = word("no_camera");
-      input.focus();
+      return typeInstead("no_scanner");
     }
+    try {
+      stopCamera = await scan(video, check);
+    } catch (trouble) {
+      typeInstead(TROUBLES_OF_A_CAMERA[trouble?.name] ?? "no_camera");
+    }
+  }
+
+  function typeInstead(why) {
+    error.textContent = word(why);
+    input.focus();
   }
 
   box.querySelector("[data-code]").onsubmit = (event) => { event.preventDefault(); check(input.value); };
@@ -51,9 +64,6 @@ export function openHandOver(stop, note) {
   box.onclose = () => stopCamera();
   box.showModal();
 }
-
-/** Return 14 digits in the groups that people read aloud. */
-export const grouped = (number) => number.replace(/^(.{6})(.{2})(.{5})(.)$/, "$1 $2 $3 $4");
 
 /** Show the reasons; the pressed button says whether the postman tries again or brings it back. */
 export function openFailure(stop, note) {
@@ -80,7 +90,7 @@ export function openFailure(stop, note) {
 function prepare(id, stop) {
   const box = document.getElementById(id);
   box.querySelector("[data-name]").textContent = stop.name;
-  box.querySelector("[data-number]").textContent = grouped(stop.number);
+  box.querySelector("[data-number]").textContent = stop.shown;
   box.querySelector("[data-close]").onclick = () => box.close();
   alarm(box, "");
   return box;

@@ -2,36 +2,43 @@
 
 import { say } from "lib/notice.js";
 import { word } from "lib/words.js";
-import { grouped, openFailure, openHandOver } from "./handover.js";
 import { Outbox } from "./outbox.js";
-import { loadScanner, SCANNER_CACHE } from "./scan.js";
+import { hasScanner, loadScanner } from "./scan.js";
 import * as store from "./store.js";
 
 const DAY_MS = 86_400_000;
 const TICK_MS = 60_000;
+const REFUSED = ["conflict", "rejected"];
 const page = document.querySelector("[data-round]");
 const postman = page.dataset.postman;
 const part = (name) => page.querySelector(`[data-${name}]`);
 let unsentCount = 0;
 let waiting = new Set(); // notes that lay in the store unsent when it was last asked
 let isLost = false;
+let isScannerComing = false;
 let isCounting = false; // one window of this browser counts the time
 let countedAt = performance.now();
 const unsaved = new Set(); // parcels with a deed that the store refused to keep
 
-const outbox = new Outbox(postman, async ({ error }) => { showLine(error); await show(); });
+const outbox = new Outbox(postman, async ({ error }) => {
+  showLine(error);
+  await show();
+  if (!error) bringScanner();
+});
 start();
 
 async function start() {
   part("send").addEventListener("click", () => { part("line").textContent = word("sending"); outbox.flush(); });
-  part("scanner").addEventListener("click", fetchScanner);
+  part("scanner").addEventListener("click", bringScanner);
   document.querySelector("form[data-forget]")?.addEventListener("submit", leave);
   navigator.serviceWorker?.register("/sw.js", { scope: "/round" }).catch(() => {});
+  navigator.serviceWorker?.ready.then(windows).catch(() => {});
   store.whenClosed(() => { outbox.forgetDevice(); show(); });
   countAlone();
   setInterval(tick, TICK_MS);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && tick());
   await tick();
+  part("scanner-state").textContent = word((await hasScanner()) ? "scanner_ready" : "scanner_not_here");
   await askToKeep();
   await outbox.start();
 }
@@ -105,9 +112,11 @@ function showUnsent(mine, all) {
 // Nothing is silent: what the server did not accept stays in sight for a week.
 function showTroubles(mine, list) {
   const now = store.timeOf(list?.time) ?? 0;
-  const bad = mine.filter((note) => ["conflict", "rejected"].includes(note.status) && now - (note.settled_time ?? now) < 7 * DAY_MS);
+  const bad = mine.filter((note) => REFUSED.includes(note.status) && now - (note.settled_time ?? now) < 7 * DAY_MS);
+  const texts = bad.map((note) => `${note.number ?? ""} ${word(note.report.kind)}: ${word(`code:${note.code}`)}`);
+  const shown = part("troubles").querySelector("ul");
   part("troubles").hidden = bad.length === 0;
-  part("troubles").querySelector("ul").replaceChildren(...bad.map((note) => line(`${note.number ?? ""} ${word(note.report.kind)}: ${word(`code:${note.code}`)}`)));
+  if (texts.join("\n") !== [...shown.children].map((item) => item.textContent).join("\n")) shown.replaceChildren(...texts.map(line)); // spoken once
 }
 
 function showStops(kept, fresh) {
@@ -123,16 +132,22 @@ function lastOf(fresh, stop, kinds) {
 }
 
 function showDone(mine) {
-  const today = mine.filter((note) => new Date(note.noted_at).toDateString() === new Date().toDateString());
+  const today = mine.filter((note) => !REFUSED.includes(note.status) && new Date(note.noted_at).toDateString() === new Date().toDateString());
   part("done-part").hidden = today.length === 0;
   part("done").replaceChildren(...today.map((note) => line(describe(note))));
 }
 
 function describe(note) {
   const time = new Date(note.noted_at).toTimeString().slice(0, 5);
-  const kind = note.report.kind === "handed_over" && !note.report.proof ? "handed_over_unverified" : note.report.kind;
   const reason = note.report.reason ? `, ${word(`code:${note.report.reason}`)}` : "";
-  return `${time} ${note.number ?? ""} ${word(kind)}${reason}${note.status === null ? ` (${word("not_sent")})` : ""}`;
+  return `${time} ${note.number ?? ""} ${word(kindOf(note))}${reason}${note.status === null ? ` (${word("not_sent")})` : ""}`;
+}
+
+function kindOf({ report, status }) {
+  if (report.kind !== "handed_over") return report.kind;
+  if (!report.proof) return "handed_over_unverified";
+  const isSpoken = /^[0-9]{9}$/.test(report.proof);
+  return isSpoken && status === null ? "handed_over_unchecked" : "handed_over"; // only the server knows the code
 }
 
 function card(stop, tried) {
@@ -141,14 +156,28 @@ function card(stop, tried) {
   element.dataset.stop = stop.parcel_id;
   set("name", stop.name);
   set("address", [stop.place, stop.address].filter(Boolean).join(", "));
-  set("number", grouped(stop.number));
+  stop.shown = stop.number.replace(/^(.{6})(.{2})(.{5})(.)$/, "$1 $2 $3 $4"); // in the groups that people read aloud
+  set("number", stop.shown);
   set("note", tried ? `${word("attempted")}, ${word(`code:${tried.report.reason}`)}` : stop.state === "attempted" ? word("attempted") : stop.state === "returning" ? word("returned") : "");
   element.querySelector("[data-flags]").append(...stop.flags.map(flag));
   const note = (kind, details) => keepNote(stop, kind, details);
-  element.querySelector("[data-hand-over]").onclick = () => openHandOver(stop, note);
-  element.querySelector("[data-fail]").onclick = () => openFailure(stop, note);
+  element.querySelector("[data-hand-over]").onclick = () => openWindow("openHandOver", stop, note);
+  element.querySelector("[data-fail]").onclick = () => openWindow("openFailure", stop, note);
   if (stop.state === "returning") element.querySelectorAll("button").forEach((button) => { button.hidden = true; });
   return element;
+}
+
+// No part of the first screen: they come with the parts that are kept on the phone.
+function windows() {
+  return import("./handover.js");
+}
+
+async function openWindow(name, stop, note) {
+  try {
+    (await windows())[name](stop, note);
+  } catch {
+    say(word("code:offline"), "error"); // the very first visit was cut off before its parts had come
+  }
 }
 
 // Returns the words for the postman when the deed could not be kept.
@@ -199,18 +228,20 @@ async function askToKeep() {
   part("kept").textContent = word(isKept ? "kept" : "not_kept");
 }
 
-async function fetchScanner() {
-  const bar = part("scanner-progress");
-  bar.hidden = false;
+// With the round, where there is a network: out in the village it is too late.
+async function bringScanner() {
+  if (isScannerComing) return;
+  isScannerComing = true;
+  const state = part("scanner-state");
+  part("scanner").hidden = true;
   try {
-    await loadScanner((percent) => { bar.value = percent; });
-    part("scanner").hidden = bar.hidden = true;
-    say(word("scanner_ready"), "success");
+    if (!(await hasScanner())) await loadScanner((percent) => { state.textContent = word("scanner_comes", { percent }); });
+    state.textContent = word("scanner_ready");
   } catch {
-    bar.hidden = true;
-    await caches.delete(SCANNER_CACHE);
-    say(word("scanner_failed"), "error");
+    state.textContent = word("scanner_failed"); // a slow line, or no room: the spoken code does without
+    part("scanner").hidden = false;
   }
+  isScannerComing = false;
 }
 
 // Signing out wipes the list and its key, never the notes; unsent ones are named first.

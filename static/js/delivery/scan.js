@@ -1,14 +1,20 @@
-// The QR scanner: fetched once, kept beside the page, started only when asked for.
+// The QR scanner: fetched once, with the first round, kept beside the page, started only when asked for.
 
 const WASM = "/static/vendor/zxing/reader/zxing_reader.wasm";
 const PARTS = [WASM, "/static/vendor/zxing/reader/index.js", "/static/vendor/zxing/share.js"];
 export const SCANNER_CACHE = "telemed-scanner";
 const LOOK_EVERY_MS = 150;
 
+/** Tell whether the whole scanner lies on this phone. */
+export async function hasScanner() {
+  const kept = await Promise.all(PARTS.map((path) => caches.match(path, { cacheName: SCANNER_CACHE })));
+  return kept.every(Boolean);
+}
+
 /** Fetch the scanner into the phone's store; `progress` gets 0 to 100. */
 export async function loadScanner(progress) {
   const cache = await caches.open(SCANNER_CACHE);
-  for (const path of PARTS.slice(1)) await cache.add(path);
+  await cache.addAll(PARTS.slice(1));
   const answer = await fetch(WASM);
   if (!answer.ok) throw new Error("scanner");
   const total = Number(answer.headers.get("X-Full-Length") ?? 0) || 953_527; // a gzipped answer tells no length
