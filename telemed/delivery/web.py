@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import segno
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -12,6 +11,7 @@ from telemed.delivery import service
 from telemed.errors import Conflict, Invalid
 from telemed.rules_typed import Unreadable, read_whole, tidy
 from telemed.web.guard import guard, services, who
+from telemed.web.squares import square_svg
 from telemed.web.words import say_code
 
 pages = Blueprint("delivery", __name__)
@@ -61,7 +61,7 @@ def collect(order_id: UUID) -> ResponseReturnValue:
 def slip(parcel_id: UUID) -> ResponseReturnValue:
     """Show the slip that the patient keeps: number in large type, secret as QR and as text."""
     shown = service.slip_page(services(), who(), parcel_id)
-    square = segno.make(f"{shown.number}:{shown.secret}", error="m", micro=False).svg_inline(omitsize=True)
+    square = square_svg(f"{shown.number}:{shown.secret}")
     groups = [shown.secret[at : at + 4] for at in range(0, 32, 4)]
     spoken = [shown.code[at : at + 3] for at in range(0, 9, 3)]
     return render_template("delivery/slip.html", slip=shown, square=square, groups=groups, spoken=spoken)

@@ -11,10 +11,10 @@ from telemed.delivery import service as delivery
 from telemed.errors import NotFound
 from telemed.feedback import service as feedback
 from telemed.patients import service as patients
-from telemed.patients.web import qr_svg
 from telemed.readings import service as readings
 from telemed.web import words
 from telemed.web.guard import guard, services, who
+from telemed.web.squares import square_svg
 
 pages = Blueprint("my", __name__)
 
@@ -50,4 +50,4 @@ def _proof(parcel: delivery.ParcelView) -> tuple[str, str, str]:
     if parcel.is_over:
         return "", "", ""
     slip = delivery.slip_page(services(), who(), parcel.id)
-    return qr_svg(slip.secret), slip.secret, " ".join(slip.code[at : at + 3] for at in range(0, 9, 3))
+    return square_svg(slip.secret), slip.secret, " ".join(slip.code[at : at + 3] for at in range(0, 9, 3))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 from uuid import UUID
 
-import segno
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, HiddenField, RadioField
@@ -20,6 +18,7 @@ from telemed.patients.rules_search import read_search
 from telemed.web.forms import PageForm, TextField, at_most, optional, required
 from telemed.web.guard import guard, services, who
 from telemed.web.sign_in import with_session
+from telemed.web.squares import square_svg
 
 pages = Blueprint("patients", __name__)
 
@@ -238,7 +237,7 @@ def issue_card(patient_id: UUID) -> ResponseReturnValue:
     token = service.issue_card(services(), who(), patient_id)
     card = service.patient_card(services(), who(), patient_id)
     base = services().settings.public_url or request.host_url.rstrip("/")
-    return render_template("patients/card.html", patient=card, svg=qr_svg(f"{base}/card#{token}"), token=token)
+    return render_template("patients/card.html", patient=card, svg=square_svg(f"{base}/card#{token}"), token=token)
 
 
 @pages.get("/card")
@@ -259,12 +258,3 @@ def show_card() -> ResponseReturnValue:
         return render_template("patients/show_card.html", form=form), 404
     session.clear()
     return with_session(redirect(url_for("my.page")), accounts.open_session(services(), patient_id=patient_id))
-
-
-def qr_svg(text: str) -> str:
-    """Return a QR code as inline SVG."""
-    out = io.BytesIO()
-    segno.make(text, error="m").save(out, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=2)
-    return out.getvalue().decode()
-
-
