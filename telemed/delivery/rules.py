@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-# state -> deed -> next state. `collect` is the way of what the post may not carry: the patient comes to the pharmacy.
+# state -> deed -> next state. `collect` is the way of what the post may not carry: the patient comes to the pharmacy. Every
+# step before the hand-over has a way back: unpack, take_again, and from `returning` the patient whom the postman meets
+# after all. A round is no state: a parcel is put on it and taken off it by itself.
 TRANSITIONS: dict[str, dict[str, str]] = {
     "ordered": {"pack": "packed", "cancel": "cancelled"},
-    "packed": {"give": "given", "cancel": "cancelled", "lose": "lost"},
+    "packed": {"give": "given", "unpack": "ordered", "cancel": "cancelled", "lose": "lost"},
     "given": {
         "prove": "delivered", "hand_over": "delivered_unverified", "attempt": "attempted", "bring_back": "returning",
         "take_again": "packed", "take_back": "returned", "lose": "lost",
@@ -22,9 +24,12 @@ TRANSITIONS: dict[str, dict[str, str]] = {
         "prove": "delivered", "hand_over": "delivered_unverified", "attempt": "attempted", "bring_back": "returning",
         "take_again": "packed", "take_back": "returned", "lose": "lost",
     },
-    "returning": {"take_again": "packed", "take_back": "returned", "lose": "lost"},
+    "returning": {
+        "prove": "delivered", "hand_over": "delivered_unverified", "attempt": "attempted",
+        "take_again": "packed", "take_back": "returned", "lose": "lost",
+    },
     "collect": {"pack": "collect_ready", "cancel": "cancelled"},
-    "collect_ready": {"collect": "collected", "cancel": "cancelled"},
+    "collect_ready": {"collect": "collected", "unpack": "collect", "cancel": "cancelled"},
     "delivered": {},
     "delivered_unverified": {},
     "collected": {},

@@ -32,8 +32,9 @@ from telemed.delivery.service_dispatch import (
     parcels_for_dispatch,
     take_again,
     take_back,
+    take_off,
 )
-from telemed.delivery.service_pharmacy import hand_to_patient, order_items, orders_to_pack, pack
+from telemed.delivery.service_pharmacy import hand_to_patient, order_items, orders_to_pack, pack, unpack
 from telemed.delivery.service_phone import open_round, register_phone, revoke_phone, round_of, sync
 from telemed.errors import Conflict, NotFound
 from telemed.ids import new_id
@@ -50,6 +51,7 @@ __all__ = [
     "hand_to_patient", "lose", "open_round", "order_items", "orders_to_pack", "pack", "parcels_for_dispatch",
     "parcels_of_patient", "parcels_of_visit", "place_order", "register_phone", "revoke_phone", "round_of", "slip",
     "slip_page", "sync", "take_again", "take_back",
+    "take_off", "unpack",
 ]  # fmt: skip
 
 

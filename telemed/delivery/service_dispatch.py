@@ -58,6 +58,16 @@ class Unclear:
 
 
 @dataclass(frozen=True)
+class Postman:
+    """Who may be given a round. `is_own`: of the dispatcher's own branch."""
+
+    id: UUID
+    name: str
+    branch_name: str
+    is_own: bool
+
+
+@dataclass(frozen=True)
 class Dispatch:
     """The dispatcher's desk."""
 
@@ -66,7 +76,7 @@ class Dispatch:
     out: list[ParcelRow]
     ended: list[ParcelRow]
     unclear: list[Unclear]
-    postmen: list[tuple[UUID, str]]
+    postmen: list[Postman]
     today: date
     to_be_packed: int
 
@@ -86,7 +96,7 @@ def parcels_for_dispatch(services: Services, who: Principal) -> Dispatch:
             out=[row for row in rows if row.state in rules.WITH_POSTMAN],
             ended=[row for row in rows if row.state in rules.FINAL],
             unclear=_unclear(tx, who.region_id, now - 7 * SHOWN_AFTER_END),
-            postmen=[(person.id, person.display_name) for person in _postmen(tx, who.region_id)],
+            postmen=_choice_of_postmen(tx, who),
             today=_today(tx, who, now),
             to_be_packed=sum(parcel.state == "ordered" for parcel in parcels),
         )
@@ -110,6 +120,15 @@ def assign(
         if faults or postman_id is None:
             raise Invalid(fields=faults)
         parcel.postman_id, parcel.round_id = postman_id, _round(services, tx, parcel, postman_id, day).id
+
+
+def take_off(services: Services, who: Principal, parcel_id: UUID) -> None:
+    """Take a parcel off its round, as long as the postman has not got it. Raises Conflict after that."""
+    with services.act(who, "parcel.assign", subject_of(services, parcel_id)) as tx:
+        parcel = locked(tx, parcel_id)
+        if parcel.state != "packed":
+            raise Conflict("parcel_ended" if parcel.state in rules.FINAL else "already_given")
+        parcel.postman_id = parcel.round_id = None
 
 
 def give(services: Services, who: Principal, parcel_id: UUID) -> None:
@@ -181,7 +200,20 @@ def _postmen(tx: Session, region_id: UUID | None) -> list[Account]:
             Account.role == "postman", Account.region_id == region_id, Account.disabled_at.is_(None)
         )
     )
-    return sorted(postmen, key=lambda postman: by_name(postman.display_name))
+    return list(postmen)
+
+
+def _choice_of_postmen(tx: Session, who: Principal) -> list[Postman]:
+    """Return the region's postmen: those of the own branch first, then in the order of the reader's language."""
+    branches = {row.id: row.name for row in tx.scalars(select(Branch).where(Branch.region_id == who.region_id))}
+    found = [
+        Postman(
+            person.id, person.display_name, branches.get(person.branch_id, "") if person.branch_id else "",
+            person.branch_id is not None and person.branch_id == who.branch_id,
+        )
+        for person in _postmen(tx, who.region_id)
+    ]  # fmt: skip
+    return sorted(found, key=lambda postman: (not postman.is_own, by_name(postman.name, who.language)))
 
 
 def _today(tx: Session, who: Principal, now: datetime) -> date:

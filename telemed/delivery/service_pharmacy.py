@@ -49,8 +49,10 @@ class OrderSheet:
 
 
 def orders_to_pack(services: Services, who: Principal) -> list[OrderRow]:
-    """Return the region's orders that wait for the pharmacy, the oldest first: to pack, then to be collected."""
-    waiting = Order.state.in_(("placed",)) | (Parcel.state == "collect_ready")
+    """Return the region's orders that wait for the pharmacy, the oldest first: to pack, to be collected, and packed ones
+    that may still be opened again.
+    """
+    waiting = Order.state.in_(("placed",)) | Parcel.state.in_(("collect_ready", "packed"))
     with services.look(who, "order.list", Subject(region_id=who.region_id)) as tx:
         found = tx.execute(
             select(Order, Parcel, Branch.name)
@@ -90,6 +92,17 @@ def pack(
         move(services, tx, parcel, "pack", actor_id=who.id)
         order.state, order.packed_at, order.packed_by = "packed", services.clock(), who.id
         parcel.packed_at, parcel.weight_g = order.packed_at, int(str(weight_g))
+
+
+def unpack(services: Services, who: Principal, order_id: UUID) -> None:
+    """Open a parcel that was packed by mistake: it is to be packed anew. Raises Conflict when it is on its way already."""
+    with services.act(who, "order.pack", _subject(services, order_id)) as tx:
+        order, parcel = _locked(tx, order_id)
+        if parcel.round_id is not None:
+            raise Conflict("on_a_round" if parcel.state == "packed" else "already_given")
+        move(services, tx, parcel, "unpack", actor_id=who.id)
+        order.state, order.packed_at, order.packed_by = "placed", None, None
+        parcel.packed_at = parcel.weight_g = None
 
 
 def hand_to_patient(services: Services, who: Principal, order_id: UUID, code: str) -> None:

@@ -41,6 +41,18 @@ def pack(order_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("pharmacy.desk"))
 
 
+@pages.post("/orders/<uuid:order_id>/unpack")
+@guard("order.pack")
+def unpack(order_id: UUID) -> ResponseReturnValue:
+    """Open a parcel again that was packed by mistake."""
+    try:
+        service.unpack(services(), who(), order_id)
+        flash(say_code("order_is_open_again"), "success")
+    except Conflict as error:
+        flash(say_code(error.code), "error")
+    return redirect(url_for("delivery.order", order_id=order_id))
+
+
 @pages.post("/orders/<uuid:order_id>/collect")
 @guard("order.pack")
 def collect(order_id: UUID) -> ResponseReturnValue:

@@ -19,6 +19,7 @@ def desk() -> ResponseReturnValue:
     return render_template(
         "desks/pharmacy/desk.html",
         to_pack=[row for row in orders if row.state == "placed"],
-        to_collect=[row for row in orders if row.state == "packed"],
+        to_collect=[row for row in orders if row.parcel_state == "collect_ready"],
+        packed=[row for row in orders if row.parcel_state == "packed"],
         room=f"pharmacy:{who().region_id}",
     )

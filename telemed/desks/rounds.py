@@ -45,6 +45,13 @@ def assign() -> ResponseReturnValue:
     return redirect(url_for("rounds.desk"))
 
 
+@pages.post("/parcels/<uuid:parcel_id>/take-off")
+@guard("parcel.assign")
+def take_off(parcel_id: UUID) -> ResponseReturnValue:
+    """Take a parcel off the round that it was put on by mistake."""
+    return _then("parcel_is_off_the_round", lambda: delivery.take_off(services(), who(), parcel_id))
+
+
 @pages.post("/dispatch/rounds/<uuid:round_id>/give")
 @guard("parcel.assign")
 def give_round(round_id: UUID) -> ResponseReturnValue:
@@ -110,6 +117,7 @@ def _desk(fields: dict[str, str] | None = None) -> str:
     return render_template(
         "desks/rounds/desk.html",
         dispatch=shown,
+        postmen=shown.postmen,
         days=[shown.today + timedelta(days=n) for n in range(4)],
         fields=fields or {},
         typed=request.form,

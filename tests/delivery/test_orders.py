@@ -118,6 +118,56 @@ def test_the_dispatcher_gives_a_packed_parcel_to_a_postman(post: Post, services:
     assert service.round_of(services, cast.ZAKHAR.who) == []
 
 
+def test_a_parcel_on_the_wrong_round_is_taken_off_and_put_on_another(post: Post, services: Services) -> None:
+    parcel_id, other = post.parcel("packed"), post.parcel("packed", cast.IVAN)
+    for one in (parcel_id, other):
+        service.assign(services, EGOR, one, cast.ZAKHAR.id)
+    service.take_off(services, EGOR, parcel_id)
+    desk = service.parcels_for_dispatch(services, EGOR)
+    assert [row.id for row in desk.waiting] == [parcel_id]
+    assert [row.id for row in desk.assigned] == [other]
+    service.assign(services, EGOR, parcel_id, cast.FEDOR.id)
+    service.give(services, EGOR, parcel_id)
+
+    assert (post.now(parcel_id).postman_id, post.now(parcel_id).holder) == (cast.FEDOR.id, "postman")
+    assert service.custody_faults(services) == []
+
+
+def test_what_the_postman_has_in_hands_is_taken_back_and_not_off(post: Post, services: Services) -> None:
+    parcel_id = post.parcel("given")
+    with pytest.raises(Conflict, match="already_given"):
+        service.take_off(services, EGOR, parcel_id)
+
+    assert post.now(parcel_id).postman_id == cast.FEDOR.id
+
+
+def test_an_order_packed_by_mistake_is_opened_and_packed_anew(post: Post, services: Services) -> None:
+    parcel_id = post.parcel("packed")
+    order_id = post.now(parcel_id).order_id
+    service.unpack(services, DINA, order_id)
+    assert (post.now(parcel_id).state, post.now(parcel_id).holder) == ("ordered", "pharmacy")
+    assert service.parcels_for_dispatch(services, EGOR).waiting == []
+    post.pack(order_id)
+
+    assert (post.now(parcel_id).state, service.custody_faults(services)) == ("packed", [])
+
+
+def test_a_parcel_on_a_round_is_not_opened_behind_the_dispatchers_back(post: Post, services: Services) -> None:
+    on_a_round, given = post.parcel("assigned"), post.parcel("given", cast.IVAN)
+    for parcel_id, code in ((on_a_round, "on_a_round"), (given, "already_given")):
+        with pytest.raises(Conflict, match=code):
+            service.unpack(services, DINA, post.now(parcel_id).order_id)
+
+
+def test_what_waits_to_be_collected_is_opened_again_too(post: Post, services: Services) -> None:
+    parcel_id = post.parcel(items=made.INSULIN)
+    order_id = post.now(parcel_id).order_id
+    post.pack(order_id)
+    service.unpack(services, DINA, order_id)
+
+    assert (post.now(parcel_id).state, service.custody_faults(services)) == ("collect", [])
+
+
 def test_a_round_needs_a_postman_of_the_region_and_a_day_soon(post: Post, services: Services) -> None:
     parcel_id = post.parcel("packed")
     for postman, day, field in (

@@ -16,6 +16,20 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 DEEDS = sorted({deed for deeds in rules.TRANSITIONS.values() for deed in deeds})
 
 
+@pytest.mark.parametrize("deed", ["pack", "give", "attempt", "bring_back"])
+def test_every_step_before_the_hand_over_has_a_way_back(deed: str) -> None:
+    for before, deeds in rules.TRANSITIONS.items():
+        if (after := deeds.get(deed)) is None or after == before:
+            continue
+        met, ahead = set(), [after]
+        while ahead:
+            state = ahead.pop()
+            met.add(state)
+            ahead += [to for to in rules.TRANSITIONS[state].values() if to not in met]
+
+        assert before in met or rules.HOLDER[before] == "branch", (deed, before)
+
+
 def test_every_step_leads_to_a_known_state_with_one_holder() -> None:
     reached = {state for deeds in rules.TRANSITIONS.values() for state in deeds.values()}
 

@@ -125,6 +125,15 @@ def test_a_try_is_followed_by_a_hand_over_whatever_the_order_in_the_batch(post: 
     assert [step.kind for step in post.steps(parcel_id)][-2:] == ["attempt", "hand_over"]
 
 
+def test_a_patient_met_on_the_way_back_still_gets_the_parcel(post: Post, services: Services) -> None:
+    parcel_id, phone = post.parcel("given"), post.phone()
+    post.sync(phone, post.event(1, parcel_id, kind="returned", reason="nobody_home"))
+    assert post.now(parcel_id).state == "returning"
+
+    assert post.sync(phone, post.event(2, parcel_id, proof=post.secret(parcel_id))) == [("applied", None)]
+    assert (post.now(parcel_id).state, service.custody_faults(services)) == ("delivered", [])
+
+
 def test_a_broken_report_is_answered_by_itself_and_holds_up_nothing(post: Post, services: Services) -> None:
     parcel_id, phone = post.parcel("given"), post.phone()
     broken = post.event(1, parcel_id, kind="eaten")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from telemed.access.models import Account
 from telemed.ids import new_id
 from tests import cast
 from tests.delivery.conftest import post  # noqa: F401 - the fixture
 from tests.delivery.made import Post
+from tests.make import Hands
 
 
 def test_an_empty_desk_says_what_comes_next(sign_in: Any) -> None:
@@ -71,6 +74,36 @@ def test_a_lost_and_a_waiting_parcel_are_noted(post: Post, sign_in: Any) -> None
     browser.post(f"/parcels/{again}/take-again")
 
     assert (post.now(lost).state, post.now(again).state) == ("lost", "packed")
+
+
+def test_a_parcel_is_taken_off_a_round_by_its_button(post: Post, sign_in: Any) -> None:  # noqa: F811
+    parcel_id = post.parcel("assigned")
+    browser = sign_in(cast.EGOR)
+    assert f"/parcels/{parcel_id}/take-off" in browser.get("/dispatch").text
+    page = browser.post(f"/parcels/{parcel_id}/take-off", follow_redirects=True).text
+
+    assert "Taken off the round" in page
+    assert f'value="{parcel_id}"' in page
+    assert post.now(parcel_id).round_id is None
+
+
+def test_postmen_stand_own_branch_first_and_in_the_order_of_the_language(
+    post: Post, sign_in: Any, hands: Hands  # noqa: F811
+) -> None:
+    post.parcel("packed")
+    names = {"Ёлкин": cast.OZERKI, "Елисеев": cast.OZERKI, "Яков": cast.OZERKI, "Антон": cast.SOSNOVO, "Адам": cast.OZERKI}
+    for name, branch_id in names.items():
+        person = cast.Person(name, "postman", name, branch_id, cast.LAKE)
+        hands.add(Account(
+            id=person.id, login=person.login, role="postman", display_name=name, password_hash="", branch_id=branch_id,
+            region_id=cast.LAKE, language="ru", created_at=hands.clock(),
+        ))  # fmt: skip
+    browser = sign_in(cast.EGOR)
+    browser.set_cookie("lang", "ru")
+    options = re.findall(r'<option value="[0-9a-f]{8}-[0-9a-f-]{27}">([^<]+)</option>', browser.get("/dispatch").text)
+
+    own = ["Адам", "Елисеев", "Ёлкин", "Захар Тропин", "Фёдор Дорогин", "Яков"]
+    assert options == [*own, "Антон (Отделение 174002)"]
 
 
 @pytest.mark.parametrize("person", [cast.DINA, cast.FEDOR, cast.ANNA, cast.VERA, cast.OLEG])

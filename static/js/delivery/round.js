@@ -121,8 +121,8 @@ function showTroubles(mine, list) {
 
 function showStops(kept, fresh) {
   const stops = kept?.list?.parcels ?? [];
-  const open = stops.filter((stop) => !lastOf(fresh, stop, ["handed_over", "returned"]));
-  part("stops").replaceChildren(...open.map((stop) => card(stop, lastOf(fresh, stop, ["attempted"]))));
+  const open = stops.filter((stop) => !lastOf(fresh, stop, ["handed_over"]));
+  part("stops").replaceChildren(...open.map((stop) => card(stop, lastOf(fresh, stop, ["attempted", "returned"]))));
   part("empty").hidden = open.length > 0;
   part("empty").querySelector("p").textContent = word(kept?.expired ? "expired" : kept?.hidden ? "list_hidden" : kept ? "all_done" : "no_list");
 }
@@ -158,12 +158,13 @@ function card(stop, tried) {
   set("address", [stop.place, stop.address].filter(Boolean).join(", "));
   stop.shown = stop.number.replace(/^(.{6})(.{2})(.{5})(.)$/, "$1 $2 $3 $4"); // in the groups that people read aloud
   set("number", stop.shown);
-  set("note", tried ? `${word("attempted")}, ${word(`code:${tried.report.reason}`)}` : stop.state === "attempted" ? word("attempted") : stop.state === "returning" ? word("returned") : "");
+  const state = tried?.report.kind ?? { attempted: "attempted", returning: "returned" }[stop.state];
+  set("note", [state && word(state), tried && word(`code:${tried.report.reason}`)].filter(Boolean).join(", "));
   element.querySelector("[data-flags]").append(...stop.flags.map(flag));
   const note = (kind, details) => keepNote(stop, kind, details);
   element.querySelector("[data-hand-over]").onclick = () => openWindow("openHandOver", stop, note);
   element.querySelector("[data-fail]").onclick = () => openWindow("openFailure", stop, note);
-  if (stop.state === "returning") element.querySelectorAll("button").forEach((button) => { button.hidden = true; });
+  element.querySelector("[data-fail]").hidden = state === "returned"; // the patient may still be met on the way back
   return element;
 }
 
