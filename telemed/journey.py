@@ -43,6 +43,7 @@ ORDER = (
 
 DURABLE: dict[type, tuple[outbox.Handler, ...]] = {
     patients.PeopleLeftToIndex: (patients_jobs.index_more_people,),
+    patients.ConsentWithdrawn: (consultation_jobs.stop_without_consent, delivery_jobs.stop_without_consent),
     booking.PlainReasonsLeft: (booking_jobs.seal_more_reasons,),
     booking.PatientInvited: (pilot_jobs.count_invited,),
     booking.VisitBooked: (pilot_jobs.count_booked,),

@@ -34,9 +34,11 @@ STEPS: Mapping[str, frozenset[str]] = {
     "closed": frozenset({"open", "ready"}),
 }
 LIVING = ("open", "ready")
-# How a visit ends: the doctor is done; the patient went before that, or by ambulance; it was opened for the wrong person.
-ENDINGS = ("seen", "left", "ambulance", "wrong_person")
-WRONG_PERSON = "wrong_person"
+# How a visit ends: the doctor is done; the patient went before that, or by ambulance; it was opened for the wrong person;
+# the patient took the consent back, which no form of the counter may claim.
+WRONG_PERSON, WITHDRAWN = "wrong_person", "withdrawn"
+CHOSEN_ENDINGS = ("seen", "left", "ambulance", WRONG_PERSON)
+ENDINGS = (*CHOSEN_ENDINGS, WITHDRAWN)
 UNDO_WITHIN = timedelta(seconds=30)
 TEXTS = ("question", "medicines", "allergies")
 ANSWERS = ("symptoms", "fasting", "known_hypertension", "arm", "cuff", *TEXTS)

@@ -75,7 +75,7 @@ def open_visit(
 ) -> UUID:  # fmt: skip
     """Open a visit for an identified patient, plan its series, tell the gateway. The same `visit_id` twice is one
     visit. Raises Conflict("corner_busy") while another visit is open at the corner, or "patient_has_visit"
-    for this patient.
+    for this patient, ("consent_withdrawn") who does not agree any more.
     """
     if identified_by not in rules.IDENTIFIED_BY:
         raise Invalid(fields={"identified_by": "required"})
@@ -86,6 +86,7 @@ def open_visit(
             if (known.patient_id, known.branch_id, known.booking_id) != (patient_id, branch_id, booking_id):
                 raise Conflict("visit_id_used")
             return known.id
+        patients.refuse_withdrawn(tx, patient_id, "care")
         visit = _new_visit(services, tx, who, patient_id, branch_id, identified_by, booking_id, visit_id)
         tx.add(visit)
         tx.flush()
@@ -253,7 +254,7 @@ def answers_of(services: Services, who: Principal, visit_id: UUID) -> dict[str, 
 
 def ask_measurement(services: Services, who: Principal, visit_id: UUID, kind: str) -> int:
     """Ask for the next measurement of a kind; return its ordinal. Raises Conflict("questions_first"), ("rest_first",
-    wait_s=...) or ("series_over").
+    wait_s=...), ("series_over") or ("consent_withdrawn").
     """
     with services.act(who, "visit.ask_measurement", subject_of(services, visit_id)) as tx:
         return _ask(services, tx, visit_id, kind)[1].ordinal
@@ -277,6 +278,7 @@ def _ready_step(services: Services, tx: Session, visit_id: UUID, kind: str) -> t
     if kind not in METER_KINDS:
         raise Invalid(fields={"kind": "required"})
     visit = _living(tx, visit_id)
+    patients.refuse_withdrawn(tx, visit.patient_id, "care")
     if visit.answered_at is None:
         raise Conflict("questions_first")
     step = tx.scalar(
@@ -333,11 +335,12 @@ def skip_step(services: Services, who: Principal, visit_id: UUID, kind: str) -> 
 
 
 def finish(services: Services, who: Principal, visit_id: UUID) -> None:
-    """Hand the case to the doctors. Raises Conflict("questions_first")."""
+    """Hand the case to the doctors. Raises Conflict("questions_first") or ("consent_withdrawn")."""
     with services.act(who, "visit.finish", subject_of(services, visit_id)) as tx:
         visit = _living(tx, visit_id)
         if visit.state == "ready":
             return
+        patients.refuse_withdrawn(tx, visit.patient_id, "care", "telemedicine")
         if visit.answered_at is None:
             raise Conflict("questions_first")
         visit.state, visit.ready_at = "ready", services.clock()

@@ -15,6 +15,7 @@ from telemed.checkup import rules
 from telemed.checkup.events import VisitReopened
 from telemed.checkup.models import Visit
 from telemed.errors import Conflict, NotFound
+from telemed.patients import service as patients
 from telemed.services import Services
 
 
@@ -48,13 +49,15 @@ def just_ended(services: Services, who: Principal) -> list[EndedVisit]:
 
 def reopen(services: Services, tx: Session, visit_id: UUID, booking_id: UUID | None = None) -> Visit:
     """Take the end of a visit back inside the caller's transaction; return the visit. `booking_id`: the booking that it
-    gave back. Raises Conflict("too_late_to_undo"), or ("corner_busy") when the next patient sits there already.
+    gave back. Raises Conflict("too_late_to_undo"), or ("corner_busy") when the next patient sits there already, or
+    ("consent_withdrawn").
     """
     visit = tx.get(Visit, visit_id, with_for_update=True)
     if visit is None:
         raise NotFound()
     if visit.state != "closed" or not rules.may_undo(visit.closed_at, services.clock()):
         raise Conflict("too_late_to_undo")
+    patients.refuse_withdrawn(tx, visit.patient_id, "care")
     if _is_place_taken(tx, visit):
         raise Conflict("corner_busy")
     visit.state, visit.closed_at, visit.ending = "ready" if visit.ready_at else "open", None, None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from telemed.checkup.events import VisitClosed, VisitReady
-from telemed.consultation import service, service_call, service_endings
+from telemed.consultation import service, service_call, service_consent, service_endings
 from telemed.consultation.events import ConsultationEnded
 from telemed.db import Tx
+from telemed.patients.events import ConsentWithdrawn
 from telemed.readings.events import StripUnclear, TriageChanged, VisitGivenBack
 from telemed.services import Services
 
@@ -34,6 +35,11 @@ def store_case(services: Services, tx: Tx, event: VisitClosed) -> None:
 def call_back(services: Services, tx: Tx, event: VisitGivenBack) -> None:
     """Call back a patient whose readings were taken for another person's."""
     service_endings.call_back(services, tx, event.visit_id)
+
+
+def stop_without_consent(services: Services, tx: Tx, event: ConsentWithdrawn) -> None:
+    """End the check-up, or the way to a doctor, of a patient who took the agreement back."""
+    service_consent.stop_without_consent(services, tx, event.patient_id, event.purpose)
 
 
 def close_media(services: Services, _tx: Tx, event: ConsultationEnded) -> None:

@@ -1,7 +1,7 @@
 """The life of a case as a table, the order of the queue, and what a note may hold.
 
     waiting -> taken -> in_call -> ended          the doctor's way
-    waiting -> abandoned                          the visit was opened for the wrong person
+    waiting -> abandoned                          it was the wrong person, or the patient took the consent back
     abandoned -> waiting                          that was taken back at once
     taken | in_call -> waiting                    the doctor gives the case back, or hands it to another doctor
 

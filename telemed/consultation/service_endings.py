@@ -11,7 +11,7 @@ from telemed.checkup import rules as visits
 from telemed.checkup import service as checkup
 from telemed.checkup import service_endings
 from telemed.checkup.models import Visit
-from telemed.consultation import rules
+from telemed.consultation import rules, service_consent
 from telemed.consultation.events import CaseAbandoned, CaseQueued
 from telemed.consultation.service import consultation_of_visit, queue_case
 from telemed.consultation.service_stored import store
@@ -25,7 +25,7 @@ def end_visit(services: Services, who: Principal, visit_id: UUID, ending: str, w
     """End a visit before its time. Whose readings ask for a doctor is called back; those of a wrong person leave the
     record. Raises Invalid, Conflict("visit_closed"), or ("case_with_doctor") while a doctor has a wrong person's case.
     """
-    if ending not in visits.ENDINGS:
+    if ending not in visits.CHOSEN_ENDINGS:
         raise Invalid(fields={"ending": "required"})
     with services.act(who, "visit.close", checkup.subject_of(services, visit_id)) as tx:
         case = consultation_of_visit(tx, visit_id)
@@ -64,7 +64,9 @@ def call_back(services: Services, tx: Session, visit_id: UUID) -> None:
     doctor. Called by jobs, which may run after the end was taken back: then it changes nothing.
     """
     visit = tx.get(Visit, visit_id)
-    if visit is None or visit.state != "closed" or visit.ending == visits.WRONG_PERSON:
+    if visit is None or visit.state != "closed" or visit.ending in (visits.WRONG_PERSON, visits.WITHDRAWN):
+        return
+    if service_consent.has_ended(tx, visit):
         return
     if consultation_of_visit(tx, visit_id) is None:
         readings.triage_visit_by_id(services, tx, visit_id)

@@ -12,10 +12,11 @@ from uuid import UUID
 
 # state -> deed -> next state. `collect` is the way of what the post may not carry: the patient comes to the pharmacy. Every
 # step before the hand-over has a way back: unpack, take_again, and from `returning` the patient whom the postman meets
-# after all. A round is no state: a parcel is put on it and taken off it by itself.
+# after all. `keep`: the patient took the consent to the post back. A round is no state: a parcel is put on it and taken
+# off it by itself.
 TRANSITIONS: dict[str, dict[str, str]] = {
-    "ordered": {"pack": "packed", "cancel": "cancelled"},
-    "packed": {"give": "given", "unpack": "ordered", "cancel": "cancelled", "lose": "lost"},
+    "ordered": {"pack": "packed", "keep": "collect", "cancel": "cancelled"},
+    "packed": {"give": "given", "unpack": "ordered", "keep": "collect", "cancel": "cancelled", "lose": "lost"},
     "given": {
         "prove": "delivered", "hand_over": "delivered_unverified", "attempt": "attempted", "bring_back": "returning",
         "take_again": "packed", "take_back": "returned", "lose": "lost",
@@ -91,7 +92,8 @@ def is_whole(steps: Sequence[tuple[str, str, str]], state: str) -> bool:
     if any(next_state(before, deed) != after for deed, before, after in steps):
         return False
     met = {state, *(before for _, before, _ in steps)}
-    balance = Counter({"collect" if met & {"collect", "collect_ready", "collected"} else "ordered": 1})
+    begins_to_collect = "ordered" not in met and met & {"collect", "collect_ready", "collected"}
+    balance = Counter({"collect" if begins_to_collect else "ordered": 1})
     for _, before, after in steps:
         balance[before] -= 1
         balance[after] += 1

@@ -50,7 +50,7 @@ __all__ = [
     "RELATIONS", "ParcelView", "Slip", "assign", "cancel_order", "custody_faults", "give", "give_round",
     "hand_to_patient", "lose", "open_round", "order_items", "orders_to_pack", "pack", "parcels_for_dispatch",
     "parcels_of_patient", "parcels_of_visit", "place_order", "register_phone", "revoke_phone", "round_of", "slip",
-    "slip_page", "sync", "take_again", "take_back",
+    "slip_page", "stop_without_consent", "sync", "take_again", "take_back",
     "take_off", "unpack",
 ]  # fmt: skip
 
@@ -134,6 +134,24 @@ def cancel_order(services: Services, tx: Session, event: PrescriptionCancelled) 
         tx.add(_recall(parcel, reason, now))
     subject = Subject(patient_id=order.patient_id, branch_id=order.branch_id, order_id=order.id)
     audit.record(tx, now, SYSTEM, "order.cancel", subject, allowed=True, reason="job")
+
+
+def stop_without_consent(services: Services, tx: Session, patient_id: UUID, purpose: str) -> None:
+    """Keep from the post what the patient does not want to be sent any more: what no postman has yet waits at the pharmacy,
+    what is out is called back. Runs inside a job's transaction.
+    """
+    if purpose != "delivery" or not patients.is_withdrawn(tx, patient_id, purpose):
+        return
+    now = services.clock()
+    for parcel in tx.scalars(select(Parcel).where(Parcel.patient_id == patient_id).with_for_update()):
+        if rules.next_state(parcel.state, "keep"):
+            move(services, tx, parcel, "keep", actor_id=None, reason="consent_withdrawn")
+            parcel.postman_id = parcel.round_id = parcel.packed_at = parcel.weight_g = None
+            order = tx.get_one(Order, parcel.order_id)
+            order.state, order.packed_at, order.packed_by = "placed", None, None
+        elif parcel.state in rules.WITH_POSTMAN and parcel.recalled_at is None:
+            parcel.recalled_at, parcel.version = now, parcel.version + 1
+            tx.add(_recall(parcel, "consent_withdrawn", now))
 
 
 def parcels_of_patient(services: Services, who: Principal) -> list[ParcelView]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from telemed.patients.rules_birth import Birth
 from telemed.rules_spelling import has_two_alphabets
 from telemed.rules_text import length
 
 PURPOSES = ("care", "telemedicine", "delivery", "notifications")
+UNDO_WITHIN = timedelta(seconds=30)
 CONSENT_VERSION = "2026-1"
 LANGUAGES = ("ru", "be", "en")
 TYPE_SIZES = ("normal", "large", "huge")
@@ -133,3 +134,8 @@ def masked_name(identity: Mapping[str, str]) -> str:
 def masked_phone(phone: str) -> str:
     """Return a phone number of which only the last two digits are shown."""
     return f"… {phone[-2:]}" if phone else ""
+
+
+def may_undo(withdrawn_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a consent was taken back so lately that it can have been a wrong press."""
+    return withdrawn_at is not None and now - withdrawn_at <= UNDO_WITHIN

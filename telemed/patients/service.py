@@ -22,6 +22,7 @@ from telemed.ids import new_id
 from telemed.patients import rules
 from telemed.patients.events import ConsentWithdrawn
 from telemed.patients.models import Card, Consent, Patient
+from telemed.patients.service_consents import refuse_withdrawn, undo_withdrawal
 from telemed.patients.service_find import (
     SEARCHES_AN_HOUR,
     KnownElsewhere,
@@ -39,6 +40,7 @@ from telemed.patients.service_records import (
     contact_of,
     give,
     identity_of,
+    is_withdrawn,
     living_consents,
     name_of,
     subject_of,
@@ -49,11 +51,37 @@ from telemed.services import Services
 RELATIONS: tuple[Relation, ...] = ()
 ERASED_DOMAINS = ("identity", "delivery")
 __all__ = [
-    "RELATIONS", "SEARCHES_AN_HOUR", "ConsentView", "KnownElsewhere", "MaybeKnown", "NewPatient", "PatientCard",
-    "PersonHint", "choose_person", "consents_of", "contact_of", "erase_again", "erase_patient", "find_patient",
-    "find_people", "give_consent", "has_consent", "identity_of", "issue_card", "name_of", "patient_card",
+    "RELATIONS",
+    "SEARCHES_AN_HOUR",
+    "ConsentView",
+    "KnownElsewhere",
+    "MaybeKnown",
+    "NewPatient",
+    "PatientCard",
+    "PersonHint",
+    "choose_person",
+    "consents_of",
+    "contact_of",
+    "erase_again",
+    "erase_patient",
+    "find_patient",
+    "find_people",
+    "give_consent",
+    "has_consent",
+    "identity_of",
+    "is_withdrawn",
+    "issue_card",
+    "name_of",
+    "patient_card",
+    "refuse_withdrawn",
     "register_patient",
-    "set_preferences", "show_card", "subject_of", "take_over", "why_no_card", "withdraw_consent",
+    "set_preferences",
+    "show_card",
+    "subject_of",
+    "take_over",
+    "undo_withdrawal",
+    "why_no_card",
+    "withdraw_consent",
 ]  # fmt: skip
 
 

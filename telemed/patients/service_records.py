@@ -35,6 +35,8 @@ class PatientCard:
     hard_of_hearing: bool
     home_branch_id: UUID
     consents: tuple[str, ...] = field(default=())
+    withdrawn: tuple[str, ...] = ()
+    has_card: bool = False
 
     @property
     def birth_year(self) -> int:
@@ -58,8 +60,14 @@ def card_view(services: Services, tx: Session, row: Patient) -> PatientCard:
         id=row.id, full_name=rules.full_name(identity), birth_date=Birth.of(identity["birth_date"]),
         sex=identity["sex"], masked_phone=rules.masked_phone(contact.get("phone", "")), language=row.language,
         type_size=row.type_size, hard_of_hearing=row.hard_of_hearing, home_branch_id=row.home_branch_id,
-        consents=tuple(sorted(living_consents(tx, row.id))),
+        consents=tuple(sorted(living_consents(tx, row.id))), has_card=_has_card(tx, row.id),
+        withdrawn=tuple(purpose for purpose in rules.PURPOSES if is_withdrawn(tx, row.id, purpose)),
     )  # fmt: skip
+
+
+def _has_card(tx: Session, patient_id: UUID) -> bool:
+    living = select(Card.id).where(Card.patient_id == patient_id, Card.revoked_at.is_(None))
+    return tx.scalar(living.limit(1)) is not None
 
 
 def name_of(services: Services, tx: Session, patient_id: UUID) -> str:
@@ -106,3 +114,11 @@ def living_consents(tx: Session, patient_id: UUID) -> set[str]:
     return set(
         tx.scalars(select(Consent.purpose).where(Consent.patient_id == patient_id, Consent.withdrawn_at.is_(None)))
     )
+
+
+def is_withdrawn(tx: Session, patient_id: UUID, purpose: str) -> bool:
+    """Tell whether the patient took an agreement to this purpose back and gave no new one."""
+    known = tx.scalars(
+        select(Consent.withdrawn_at).where(Consent.patient_id == patient_id, Consent.purpose == purpose)
+    ).all()
+    return bool(known) and None not in known

@@ -19,6 +19,7 @@ from telemed.web.forms import PageForm, TextField, at_most, optional, required
 from telemed.web.guard import guard, services, who
 from telemed.web.sign_in import with_session
 from telemed.web.squares import square_svg
+from telemed.web.words import say_code
 
 pages = Blueprint("patients", __name__)
 
@@ -215,18 +216,26 @@ def page(patient_id: UUID) -> ResponseReturnValue:
     """Show a patient: who it is, consents, and what to do next."""
     card = service.patient_card(services(), who(), patient_id)
     consents = service.consents_of(services(), who(), patient_id)
-    return render_template("patients/page.html", patient=card, consents=consents, purposes=rules.PURPOSES)
+    undoable = {item.purpose for item in consents if rules.may_undo(item.withdrawn_at, services().clock())}
+    return render_template(
+        "patients/page.html", patient=card, consents=consents, purposes=rules.PURPOSES, undoable=undoable
+    )
 
 
 @pages.post("/patients/<uuid:patient_id>/consents")
 @guard("consent.give")
 def consent(patient_id: UUID) -> ResponseReturnValue:
-    """Record that the patient agrees, or takes the agreement back."""
+    """Record that the patient agrees, or takes the agreement back: at once, and for half a minute with a way back."""
     purpose = request.form.get("purpose", "")
-    if request.form.get("withdraw"):
-        service.withdraw_consent(services(), who(), patient_id, purpose)
-    else:
-        service.give_consent(services(), who(), patient_id, purpose)
+    try:
+        if request.form.get("withdraw"):
+            service.withdraw_consent(services(), who(), patient_id, purpose)
+        elif request.form.get("undo"):
+            service.undo_withdrawal(services(), who(), patient_id, purpose)
+        else:
+            service.give_consent(services(), who(), patient_id, purpose)
+    except Conflict as error:
+        flash(say_code(error.code), "error")
     return redirect(url_for("patients.page", patient_id=patient_id))
 
 

@@ -72,7 +72,8 @@ def test_a_prescription_is_drafted_changed_signed_and_cancelled_without_leaving_
     expect(desk.locator("[data-in-place=therapy]")).to_contain_text("Одна таблетка вечером")
     is_the_same(desk, case)
 
-    desk.get_by_role("button", name="Cancel the prescription").click()
+    desk.get_by_text("Cancel the prescription", exact=True).click()
+    desk.get_by_role("button", name="Yes: cancel the prescription").click()
     expect(desk.locator("[data-prescription] .badge.off").first).to_be_visible()
     is_the_same(desk, case)
 
