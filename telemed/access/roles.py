@@ -40,14 +40,14 @@ ACTIONS: dict[str, dict[str, str]] = {
     "patient.take_over": {"clerk": "own_branch"},  # a person of another branch, by name, birth date and document
     "patient.check_data": {"coordinator": "own_region"},  # what is wrong in the register, masked
     "patient.mend_data": {"coordinator": "own_region"},
-    "patient.read": {"clerk": "own_branch", "doctor": "care", "patient": "own"},
+    "patient.read": {"clerk": "own_branch|under_way", "doctor": "care", "patient": "own"},
     "patient.correct": {"clerk": "own_branch+open_visit"},
     "patient.set_preferences": {"clerk": "own_branch", "patient": "own"},
     "patient.issue_card": {"clerk": "own_branch"},
     "patient.show_card": {ANYONE: "always"},
     "consent.give": {"clerk": "own_branch"},
     "consent.withdraw": {"clerk": "own_branch", "patient": "own"},
-    "consent.read": {"clerk": "own_branch", "doctor": "care", "patient": "own"},
+    "consent.read": {"clerk": "own_branch|under_way", "doctor": "care", "patient": "own"},
     # 2 branches
     "branch.read": {"clerk": "own_branch", "coordinator": "own_region", "admin": "always"},
     "branch.issue_join_code": {"clerk": "own_branch", "coordinator": "own_region"},

@@ -121,7 +121,8 @@ def _new_visit(
         )
     )
     if busy is not None:
-        raise Conflict("patient_has_visit" if busy.patient_id == patient_id else "corner_busy", visit_id=str(busy.id))
+        here = {"visit_id": str(busy.id)} if busy.branch_id == branch_id else {}  # no way leads into another branch
+        raise Conflict("patient_has_visit" if busy.patient_id == patient_id else "corner_busy", **here)
     assert who.id is not None
     return Visit(
         id=visit_id or new_id(), kind="branch", state="open", booking_id=booking_id, patient_id=patient_id,

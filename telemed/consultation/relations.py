@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from telemed.access.relations import Principal, Relation, Subject
 from telemed.booking.models import Booking
+from telemed.booking.rules import LIVING
+from telemed.checkup.models import Visit
 from telemed.clock import Clock
 from telemed.consultation import rules
 from telemed.consultation.models import Consultation
@@ -18,6 +21,7 @@ from telemed.errors import NotFound
 from telemed.prepared import ask
 from telemed.services import Services
 
+VISIT_SHOWN = timedelta(days=1)  # so long the counter shows a visit that has ended
 CARED_FOR = ("booked", "arrived", "done")
 # The two halves of `care` for one patient, prepared once: they are asked at every message of a call.
 _case, _booking = Consultation.__table__.c, Booking.__table__.c
@@ -44,9 +48,23 @@ _OWN = (
 )  # fmt: skip
 
 
+# What a branch has under way with a person whose home is another branch by now: bookings, visits of the last day,
+# written answers that the person has not heard.
+_visit = Visit.__table__.c
+_UNDER_WAY = tuple(
+    query.where(columns.branch_id == bindparam("branch"), columns.patient_id == bindparam("patient")).limit(1)
+    for columns, query in (
+        (_booking, select(_booking.id).where(_booking.status.in_(LIVING))),
+        (_visit, select(_visit.id).where(or_(_visit.closed_at.is_(None), _visit.closed_at >= bindparam("since")))),
+        (_case, select(_case.id).where(_case.stored_at.is_not(None), _case.told_at.is_(None))),
+    )
+)
+
+
 def relations(clock: Clock) -> tuple[Relation, ...]:
-    """Return `own_case`: the doctor's own case, however long ago it ended; and `care`: the doctor's own case of that
-    patient, open or ended within 30 days, or a booking around now.
+    """Return `own_case`: the doctor's own case, however long ago it ended; `care`: the doctor's own case of that patient,
+    open or ended within 30 days, or a booking around now; `under_way`: what the clerk's branch still has to do with a
+    person whose record another branch took over.
     """
 
     def patients_of(who: Principal) -> Select[Any]:
@@ -71,7 +89,22 @@ def relations(clock: Clock) -> tuple[Relation, ...]:
             return True
         return ask(tx, _BOOKED, about | span).first() is not None
 
-    return (Relation("care", holds, patients_of), Relation("own_case", _is_own, _cases_of))
+    def is_under_way(tx: Reads, who: Principal, subject: Subject) -> bool:
+        if who.branch_id is None or subject.patient_id is None:
+            return False
+        about = {"branch": who.branch_id, "patient": subject.patient_id}
+        spans: tuple[dict[str, Any], ...] = ({}, {"since": clock() - VISIT_SHOWN}, {})
+        asked = zip(_UNDER_WAY, spans, strict=True)
+        return any(ask(tx, query, {**about, **span}).first() is not None for query, span in asked)
+
+    def people_of(who: Principal) -> Select[Any]:
+        return select(Booking.patient_id).where(Booking.branch_id == who.branch_id, Booking.status.in_(LIVING))
+
+    return (
+        Relation("care", holds, patients_of),
+        Relation("own_case", _is_own, _cases_of),
+        Relation("under_way", is_under_way, people_of),
+    )
 
 
 def _is_own(tx: Reads, who: Principal, subject: Subject) -> bool:

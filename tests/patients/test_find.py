@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from telemed.access.models import AuditRow
 from telemed.bootstrap import Application
+from telemed.checkup import service as checkup
 from telemed.errors import Conflict, NotFound
 from telemed.patients import service
 from telemed.patients.models import Patient
@@ -319,3 +320,33 @@ def test_nobody_is_taken_over_by_less_or_out_of_an_open_visit(services: Services
 
     with pytest.raises(Conflict, match="visit_elsewhere_open"):
         service.take_over(services, cast.BORIS.who, **typed)  # type: ignore[arg-type]
+
+
+def test_what_the_other_branch_has_under_way_it_can_still_end(
+    sign_in: SignIn, services: Services, hands: Hands
+) -> None:
+    hands.shift()
+    hands.booking(cast.MARIA)
+    typed = {"name": "Ёлкина Мария", "born": cast.MARIA.birth_date, "number": cast.MARIA.snils}
+    service.take_over(services, cast.BORIS.who, **typed)  # type: ignore[arg-type]
+    old = sign_in(cast.ANNA)
+
+    assert "Ёлкина Мария" in old.get("/counter").text
+    assert old.get(f"/patients/{cast.MARIA.id}").status_code == 200
+    assert old.post("/patients", data={"text": cast.MARIA.phone}).status_code == 404
+    visit = hands.visit(cast.MARIA)
+    assert old.get(f"/counter/visits/{visit}").status_code == 200
+    assert old.get("/counter").status_code == 200
+
+
+def test_nobody_else_sees_a_person_who_has_nothing_under_way_there(sign_in: SignIn) -> None:
+    assert sign_in(cast.ANNA).get(f"/patients/{cast.PELAGEYA.id}").status_code == 404
+
+
+def test_a_visit_at_another_branch_is_said_and_leads_nowhere(services: Services, hands: Hands) -> None:
+    hands.visit(cast.MARIA)
+
+    with pytest.raises(Conflict, match="patient_has_visit") as caught:
+        checkup.open_visit(services, cast.BORIS.who, cast.MARIA.id, cast.SOSNOVO, "document")
+
+    assert caught.value.facts == {}
