@@ -107,6 +107,8 @@ LIVE: dict[type, tuple[Live, ...]] = {
     consultation.CaseStored: (_push("queue:changed", CASE),),
     consultation.PhoneAsked: (_push("queue:changed", CASE),),
     consultation.PhoneChosen: (_push("call:changed", CALL),),
+    consultation.PatientAskedIn: (_push("call:asked_in", VISIT),),
+    consultation.AskedInOver: (_push("call:asked_over", VISIT),),
     consultation.CallStarted: (_push("call:changed", CALL),),
     consultation.MessageWritten: (_push("chat:written", TALK, "message_id"),),
     consultation.PhotoStored: (_push("photo:stored", TALK, "photo_id"),),

@@ -97,6 +97,26 @@ class PhoneChosen:
 
 
 @dataclass(frozen=True)
+class PatientAskedIn:
+    """The doctor is in the call and waits there for the corner."""
+
+    consultation_id: UUID
+    visit_id: UUID
+    branch_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
+class AskedInOver:
+    """The corner came into the call, or the doctor left it: nobody waits there any more."""
+
+    consultation_id: UUID
+    visit_id: UUID
+    branch_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class MessageWritten:
     """A line of chat was stored."""
 

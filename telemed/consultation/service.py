@@ -29,6 +29,7 @@ from telemed.consultation.models import CallStep, CaseGap, Consultation, Handove
 from telemed.consultation.note_templates import field_with_blank
 from telemed.consultation.relations import relations as relations  # bootstrap registers them from here
 from telemed.consultation.relations import subject_of
+from telemed.consultation.service_asked_in import is_asked_in
 from telemed.errors import Conflict, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.patients import rules as patient_rules
@@ -308,6 +309,7 @@ class CaseState:
     start_line: str | None
     phone_asked_at: datetime | None
     branch_phone: str
+    is_asked_in: bool = False
 
     @property
     def is_by_telephone(self) -> bool:
@@ -337,7 +339,7 @@ def case_state(services: Services, who: Principal, visit_id: UUID) -> CaseState 
             place_in_queue=1 + sum(rules.queue_key(other.level, other.queued_at) < mine for other in ahead),
             doctor_name=name, doctor_phone=phone,
             start_line=_start_line(branch, services.clock()), phone_asked_at=case.phone_asked_at,
-            branch_phone=branch.phone,
+            branch_phone=branch.phone, is_asked_in=is_asked_in(tx, case),
         )  # fmt: skip
 
 

@@ -18,12 +18,20 @@ from telemed.access.roles import is_open_to
 from telemed.booking.models import Doctor
 from telemed.branches import service as branches
 from telemed.consultation import rules
-from telemed.consultation.events import CallStarted, MessageWritten, PhoneAsked, PhoneChosen
+from telemed.consultation.events import (
+    AskedInOver,
+    CallStarted,
+    MessageWritten,
+    PatientAskedIn,
+    PhoneAsked,
+    PhoneChosen,
+)
 from telemed.consultation.line import judged_roughly
 from telemed.consultation.media_client import MediaClient
 from telemed.consultation.media_plane import MediaPlane
 from telemed.consultation.models import CallStep, ChatMessage, Consultation
 from telemed.consultation.relations import subject_of
+from telemed.consultation.service_asked_in import is_asked_in
 from telemed.db import Glance
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound, SignInNeeded
 from telemed.ids import new_id
@@ -144,8 +152,11 @@ def note_call_step(services: Services, who: Principal, case_id: UUID, kind: str,
     with services.act(who, "consultation.join_call", subject_of(services, case_id)) as tx:
         case = tx.get(Consultation, case_id)
         assert case is not None
-        now = services.clock()
+        now, was_asked_in = services.clock(), is_asked_in(tx, case)
         tx.add(CallStep(id=new_id(), consultation_id=case_id, role=str(who.role), kind=kind, reason=reason, at=now))
+        if kind in ("joined", "left") and is_asked_in(tx, case) is not was_asked_in:
+            news = AskedInOver if was_asked_in else PatientAskedIn
+            services.publish(tx, news(case.id, case.visit_id, case.branch_id, now))
         if kind in rules.MODES:
             before, case.mode = case.mode, rules.lowest([kind, *_mode_of_other(tx, case, str(who.role))])
             if "telephone" in (before, case.mode) and before != case.mode:

@@ -46,10 +46,17 @@ def desk() -> ResponseReturnValue:
         for answer in stored.answers_to_tell(services(), who())
     ]
     return render_template(
-        "desks/counter/desk.html", branch=branch, visits=visits, names=names, entries=entries, answers=answers,
+        "desks/counter/desk.html", asked_in=_asked_in(visits),
+        branch=branch, visits=visits, names=names, entries=entries, answers=answers,
         morning=service_morning.of_today(services(), who(), branch.id), ended=ended,
         aside=len(service_aside.waiting(services(), who())),
     )  # fmt: skip
+
+
+def _asked_in(visits: list[checkup.VisitView]) -> set[UUID]:
+    """Return the visits whose doctor waits in the call."""
+    cases = {visit.id: consultation.case_state(services(), who(), visit.id) for visit in visits}
+    return {visit_id for visit_id, case in cases.items() if case is not None and case.is_asked_in}
 
 
 @pages.post("/counter/walk-in")

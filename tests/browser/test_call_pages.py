@@ -193,6 +193,30 @@ def test_the_picture_of_the_doctor_stays_when_the_doctor_turns_it_off(talk: Talk
     expect(talk.clerk.locator("[data-call-still]")).to_be_hidden()
 
 
+def test_a_prescription_in_the_middle_of_the_talk_keeps_the_talk_and_the_compared_digits(talk: Talk) -> None:
+    doctor = talk.doctor
+    for side in talk.sides:
+        expect(side.locator("[data-code-ask]")).to_be_visible(timeout=20_000)
+        side.locator("[data-code-same]").click()
+    doctor.evaluate("window.isTheSame = document.querySelector('[data-call]').callPeer.connection")
+    doctor.locator("#write > summary").click()
+    code = doctor.locator("#code-1 option:not([data-barred])").nth(1).get_attribute("value")
+    doctor.select_option("#code-1", code)
+    for field, text in {"#quantity-1": "1", "#days-1": "30", "#directions-1": "One tablet in the morning"}.items():
+        doctor.fill(field, text)
+    doctor.check("input[name=basis][value=experiment]", force=True)
+    doctor.get_by_role("button", name="Save the draft").click()
+    expect(doctor.locator("[data-prescription]")).to_contain_text("One tablet in the morning")
+    doctor.get_by_role("button", name="Drop the draft").click()
+    expect(doctor.locator("[data-prescription]")).to_have_count(0)
+
+    assert doctor.evaluate("window.isTheSame === document.querySelector('[data-call]').callPeer.connection")
+    is_talking(talk)
+    for side in talk.sides:
+        expect(side.locator("[data-code-done]")).to_be_visible()
+        assert side.evaluate("document.querySelector('[data-call]').callPeer.cuts") == 0
+
+
 def test_the_keys_lead_to_their_places_and_to_the_next_patient(talk: Talk) -> None:
     page = talk.doctor
     page.locator("h1").click()
