@@ -221,7 +221,8 @@ def build(settings: Settings, *, clock: Clock = utc_now, services: Services | No
     live = Live(io, services)
     for slice_live in LIVE_SLICES:
         slice_live.register(live, services)
-    worker = outbox.Worker(services, services.db, services.journey, clock)
+    # On SQLite the server runs all jobs; else `work` does, and the server what waits for no other process.
+    worker = outbox.Worker(services, services.db, services.journey, clock, only_urgent=not settings.is_sqlite)
 
     def after_commit(events: list[object]) -> None:
         if any(services.journey.durable.get(type(event)) for event in events):

@@ -117,6 +117,9 @@ LIVE: dict[type, tuple[Live, ...]] = {
     delivery.ParcelMoved: (_push("parcel:moved", PARCEL),),
 }
 
+# What a red flag starts depends on no second process and waits behind no other work.
+URGENT = (readings_jobs.triage_visit, consultation_jobs.raise_case, consultation_jobs.call_for_strip)
+
 RECURRING = (
     Recurring("sign_audit_head", 60, heads.sign_when_due),
     Recurring("release_expired_holds", 60, booking_jobs.release_expired_holds),
@@ -129,4 +132,4 @@ RECURRING = (
     Recurring("forget_done_jobs", 86400, outbox.forget_done),
 )
 
-JOURNEY = Journey(durable=DURABLE, live=LIVE, recurring=RECURRING)
+JOURNEY = Journey(durable=DURABLE, live=LIVE, urgent=URGENT, recurring=RECURRING)

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import JSON, CursorResult, delete, func, select, update
+from sqlalchemy import JSON, CursorResult, case, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -81,6 +81,7 @@ class Journey:
 
     durable: dict[type, tuple[Handler, ...]] = field(default_factory=dict)
     live: dict[type, tuple[Live, ...]] = field(default_factory=dict)
+    urgent: tuple[Handler, ...] = ()  # these go before all others, and every server runs them itself
     recurring: tuple[Recurring, ...] = ()
 
     def handlers(self) -> dict[str, tuple[type, Handler]]:
@@ -90,6 +91,11 @@ class Journey:
             for event, handlers in self.durable.items()
             for handler in handlers
         }
+
+
+    def urgent_kinds(self) -> frozenset[str]:
+        """Return the names of the jobs that wait for no other and for no other process."""
+        return frozenset(kind for kind, (_event, handler) in self.handlers().items() if handler in self.urgent)
 
 
 def job_kind(event: type, handler: Handler) -> str:
@@ -118,13 +124,19 @@ def publish(tx: Session, event: Any, journey: Journey, now: datetime) -> None:
 
 
 class Worker:
-    """Run due jobs, one transaction each. `services` is handed to the handlers."""
+    """Run due jobs, one transaction each, what is urgent first. `services` is handed to the handlers. With `only_urgent`
+    nothing else is run.
+    """
 
-    def __init__(self, services: Any, db: Database, journey: Journey, clock: Clock) -> None:
+    def __init__(
+        self, services: Any, db: Database, journey: Journey, clock: Clock, *, only_urgent: bool = False
+    ) -> None:  # fmt: skip
+        self.only_urgent, self._urgent = only_urgent, journey.urgent_kinds()
         self.services, self.db, self.journey, self.clock = services, db, journey, clock
         self.name = str(new_id())
         self._handlers = journey.handlers()
-        self._recurring = {f"every:{chore.name}": chore for chore in journey.recurring}
+        chores = () if only_urgent else journey.recurring
+        self._recurring = {f"every:{chore.name}": chore for chore in chores}
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -159,7 +171,7 @@ class Worker:
     def plan_recurring(self) -> None:
         """Make sure that each chore of the present period has its row."""
         now = self.clock()
-        keys = {_period_key(chore, now): chore for chore in self.journey.recurring}
+        keys = {_period_key(chore, now): chore for chore in self._recurring.values()}
         with self.db.read() as tx:
             known = set(tx.scalars(select(Job.dedupe_key).where(Job.dedupe_key.in_(keys))))
         for key, chore in keys.items():
@@ -187,10 +199,14 @@ class Worker:
     def _claim(self, limit: int) -> list[tuple[UUID, str, dict[str, Any], int]]:
         now = self.clock()
         due = (Job.run_at <= now) & ((Job.state == "wait") | ((Job.state == "run") & (Job.lease_until < now)))
+        is_urgent = Job.kind.in_(self._urgent)
+        if self.only_urgent:
+            due &= is_urgent
         with self.db.read() as tx:
             if tx.scalar(select(Job.id).where(due).limit(1)) is None:
                 return []
-        chosen = select(Job.id).where(due).order_by(Job.run_at).limit(limit).with_for_update(skip_locked=True)
+        order = (case((is_urgent, 0), else_=1), Job.run_at)
+        chosen = select(Job.id).where(due).order_by(*order).limit(limit).with_for_update(skip_locked=True)
         with self.db.write() as tx:
             rows = tx.execute(
                 update(Job)
@@ -204,7 +220,8 @@ class Worker:
                 .returning(Job.id, Job.kind, Job.payload, Job.attempts, Job.run_at)
                 .execution_options(synchronize_session=False)
             ).all()
-        return [(r.id, r.kind, r.payload, r.attempts) for r in sorted(rows, key=lambda r: r.run_at)]
+        rows = sorted(rows, key=lambda r: (r.kind not in self._urgent, r.run_at))
+        return [(r.id, r.kind, r.payload, r.attempts) for r in rows]
 
     def _run(self, job_id: UUID, kind: str, payload: dict[str, Any], attempts: int) -> None:
         try:

@@ -129,9 +129,9 @@ class _Running:
             self.media.start()
         self.application: Application = build(settings)
         self.application.live.start()
+        self.application.worker.start()
         self.commands: CommandSocket | None = None
         if settings.is_sqlite:
-            self.application.worker.start()
             self.commands = CommandSocket(settings.server_dir, partial(commands.run, self.application.services))
             self.commands.start()
 

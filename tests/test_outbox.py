@@ -14,6 +14,8 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from telemed import journey, outbox
+from telemed.checkup import service as checkup
+from telemed.consultation import service as consultation
 from telemed.outbox import ATTEMPTS, Job, Journey, Recurring, Worker
 from telemed.services import Services
 from telemed.settings import Settings
@@ -170,3 +172,38 @@ def test_an_event_carries_ids_codes_and_times_only(event: type) -> None:
 
     assert {str(field.type) for field in fields(event)} <= allowed
     assert {field.name for field in fields(event) if str(field.type) == "str"} <= codes
+
+
+def test_what_is_urgent_waits_behind_no_other_job(services: Services, clock: Clock) -> None:
+    ran: list[str] = []
+
+    def usual(_services: Services, _tx: object, _event: BellRang) -> None:
+        ran.append("usual")
+
+    def urgent(_services: Services, _tx: object, _event: BellRang) -> None:
+        ran.append("urgent")
+
+    table = Journey(durable={BellRang: (usual, urgent)}, urgent=(urgent,))
+    for _ in range(3):
+        ring(services, table)
+        clock.forward(seconds=1)
+    Worker(services, services.db, table, clock).run_due(limit=4)
+
+    assert ran == ["urgent", "urgent", "urgent", "usual"]
+
+
+@pytest.mark.db
+def test_every_server_brings_a_red_flag_before_the_doctors_itself(db_services: Services, clock: Clock) -> None:
+    """On PostgreSQL another process runs the jobs; what a red flag starts does not depend on it."""
+    services, who = db_services, cast.ANNA.who
+    visit = checkup.open_visit(services, who, cast.MARIA.id, cast.OZERKI, "document")
+    checkup.answer_questions(services, who, visit, {"symptoms": ["chest_pain"], "arm": "", "cuff": ""})
+    worker = Worker(services, services.db, journey.JOURNEY, clock, only_urgent=True)
+    worker.plan_recurring()
+    while worker.run_due():
+        pass
+
+    assert [case.level for case in consultation.queue(services, cast.VERA.who)] == ["RED"]
+    with services.db.read() as tx:
+        kinds = set(tx.scalars(select(Job.kind).where(Job.state == "wait")))
+    assert kinds == {"VisitOpened>pilot.count_came"}, "all else is left to the other process"

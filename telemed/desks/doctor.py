@@ -186,6 +186,16 @@ def _after_the_end(view: consultation.CaseView) -> dict[str, Any]:
     }
 
 
+@pages.get("/doctor/cases/<uuid:case_id>/answers")
+@guard("visit.read_answers")
+def answers(case_id: UUID) -> ResponseReturnValue:
+    """Give the answers alone, for a page that heard of a correction."""
+    view = consultation.case_for_doctor(services(), who(), case_id)
+    words.use_zone(view.zone)
+    found = checkup.answers_of(services(), who(), view.visit_id)
+    return render_template("desks/doctor/parts/answers.html", answers=found)
+
+
 @pages.get("/doctor/cases/<uuid:case_id>/values")
 @guard("reading.read")
 def values(case_id: UUID) -> ResponseReturnValue:

@@ -141,6 +141,56 @@ def full_disk(application: Application) -> Iterator[None]:
         engine.dispose()
 
 
+@contextmanager
+def wrong_form(_application: Application) -> Iterator[None]:
+    """Nothing holds the server up; the rest of the form is wrong (see HINDERED)."""
+    yield
+
+
+@contextmanager
+def kept_case(application: Application) -> Iterator[None]:
+    """The case is at the doctors already, and kept for one who is away."""
+    services = application.services
+    (visit,) = service.visits_at(services, cast.ANNA.who, cast.OZERKI)
+    service.answer_questions(services, cast.ANNA.who, visit.id, {"symptoms": [], "arm": "left", "cuff": "medium"})
+    service.finish(services, cast.ANNA.who, visit.id)
+    while application.worker.run_due():
+        pass
+    (case,) = consultation.queue(services, cast.VERA.who)
+    consultation.take(services, cast.VERA.who, case.id)
+    service_handover.hand_over(services, cast.VERA.who, case.id, SECOND.id, "жду анализ")
+    yield
+
+
+HINDERED = RED | {"cuff": "gigantic", "fasting": "often", "question": "ж" * 40_000}
+
+
+@pytest.mark.parametrize("hindrance", [wrong_form, locked_database, kept_case, held_write_lock, full_disk])
+def test_the_whole_way_of_a_red_flag_waits_for_nothing(
+    application: Application, services: Services, anna: FlaskClient, visit: UUID, jobs: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch, hindrance: Callable[[Application], object], second: object,  # noqa: F811
+) -> None:  # fmt: skip
+    """From the yes to a doctor: the card at once whatever holds up the rest, and once nothing does, the page's next try
+    brings every word and the case before all others.
+    """
+    monkeypatch.setattr(web, "RED_WAIT_S", 0.3)
+    with hindrance(application):  # type: ignore[attr-defined]
+        first = told(send(anna, visit, HINDERED))
+        is_held_up = hindrance in (locked_database, held_write_lock, full_disk)
+        assert first.startswith(NOBODY_KNOWS) == is_held_up
+    again = told(send(anna, visit, HINDERED))
+    jobs()
+    (case,) = consultation.queue(services, cast.VERA.who)
+    consultation.take(services, cast.VERA.who, case.id)
+
+    assert not again.startswith(NOBODY_KNOWS)
+    assert (case.level, case.is_kept, case.needs_a_doctor_now) == ("RED", False, True)
+    assert {name: stored(services, visit)[name] for name in ("medicines", "question")} == {
+        "medicines": RED["medicines"], "question": HINDERED["question"],
+    }  # fmt: skip
+    assert told(anna.get(f"/visits/{visit}/emergency").text) == f"{cast.VERA.name} has the case."
+
+
 @pytest.mark.parametrize("hindrance", [held_write_lock, locked_database, full_disk])
 @pytest.mark.parametrize("idle_min", [0, 5], ids=["a fresh session", "a session that would be noted as in use"])
 def test_the_card_comes_from_the_form_alone_when_nothing_can_be_stored(
@@ -297,7 +347,11 @@ def test_a_yes_that_was_wrong_is_taken_back_and_the_doctor_sees_both(
     answer = anna.post(f"/visits/{visit}/correct", data={"symptom-chest_pain": "no", "medicines": "амлодипин 5 мг"})
     jobs()
     consultation.take(services, cast.VERA.who, case.id)
-    shown = sign_in(cast.VERA).get(f"/doctor/cases/{case.id}").text.partition("data-taken-back")[2].partition("</ul>")[0]
+    vera, both = sign_in(cast.VERA), []
+    for path in (f"/doctor/cases/{case.id}", f"/doctor/cases/{case.id}/answers"):
+        both.append(vera.get(path).text.partition("data-taken-back")[2].partition("</ul>")[0])
+    shown = both[0]
+    assert shown == both[1], "the page that is open hears of the correction and fetches it"
 
     assert answer.location.endswith(f"/counter/visits/{visit}")
     assert (stored(services, visit)["symptoms"], stored(services, visit)["medicines"]) == ([], "амлодипин 5 мг")
