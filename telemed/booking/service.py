@@ -177,8 +177,8 @@ def walk_in(
     services: Services, who: Principal, patient_id: UUID, branch_id: UUID, booking_id: UUID | None = None
 ) -> UUID:
     """Book a patient who stands at the counter: starts now, with the first doctor on duty who is free. A second press
-    of the button gives the same booking. Raises Conflict with the true reason: branch_closed, no_doctor_now,
-    corner_taken, patient_booked_now.
+    of the button gives the same booking. Raises Conflict with the true reason: branch_closed,
+    branch_closes_soon, no_doctor_now, corner_taken, patient_booked_now.
     """
     now = services.clock().replace(second=0, microsecond=0)
     with services.look(who, "booking.book", Subject(patient_id=patient_id, branch_id=branch_id)) as tx:
@@ -186,11 +186,13 @@ def walk_in(
         if known is not None:
             return known.id
         branch = branches.branch_of(tx, branch_id)
-        doctors = doctors_now(tx, branch, now)
+        on_duty = doctors_now(tx, branch, now)
         # A demo is shown at any hour of the day.
-        doctors = [(id, ends) for id, ends in doctors if services.demo or is_open_for(branch, now, ends)]
+        doctors = [(id, ends) for id, ends in on_duty if services.demo or is_open_for(branch, now, ends)]
         if not doctors and not (services.demo or branches.is_open_at(branch, now)):
             raise Conflict("branch_closed")
+        if on_duty and not doctors:
+            raise Conflict("branch_closes_soon")
     for doctor_id, ends_at in doctors:
         wish = Wish(patient_id, branch_id, doctor_id, now, "walk_in", ends_at=ends_at)
         try:

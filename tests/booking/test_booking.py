@@ -569,3 +569,10 @@ def test_a_time_is_offered_once_however_many_doctors_are_free(services, hands):
 
     assert len({slot.starts_at for slot in slots}) < len(slots)
     assert [slot.starts_at for slot in times] == [cast.NOON + timedelta(minutes=15 * n) for n in (1, 2, 3)]
+
+
+def test_it_is_the_branch_when_it_closes_before_the_visit_would_end(services, hands, clock):
+    clock.now = cast.NOON.replace(hour=16, minute=50)  # ten to eight in Moscow; the branch closes at eight
+    hands.shift(starts_at=clock())
+
+    assert refusal(Conflict, walk_in, replace(services, demo=False)) == "branch_closes_soon"
