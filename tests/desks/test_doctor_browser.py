@@ -71,13 +71,13 @@ def test_each_page_shows_the_keys_that_work_there(page: Page, services: Services
     page.keyboard.press("q")
     expect(page.get_by_role("button", name="Go on")).to_be_focused()
 
-    page.goto(f"/doctor/cases/{incomplete}")
-    assert keys_shown(page) == ["1 – 4", "V", "R", "O", "N", "Q", "W", "M", "P", "Esc", "?"]
+    page.goto(f"/doctor/cases/{incomplete}")  # the only case of the queue is open here: there is nowhere to go in it
+    assert keys_shown(page) == ["1 – 4", "V", "R", "O", "N", "W", "M", "P", "Esc", "?"]
 
     with services.db.write() as tx:  # the patient went home
         tx.get_one(Consultation, incomplete).stored_at = services.clock()
     page.reload()
-    assert keys_shown(page) == ["1 – 4", "V", "R", "O", "N", "Q", "Esc", "?"]
+    assert keys_shown(page) == ["1 – 4", "V", "R", "O", "N", "Esc", "?"]
 
 
 @pytest.mark.parametrize(
