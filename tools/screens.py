@@ -24,7 +24,7 @@ DESKS: dict[str, tuple[str, ...]] = {
     "pharmacist": ("/pharmacy",),
     "dispatcher": ("/dispatch",),
     "postman": ("/round",),
-    "coordinator": ("/pilot", "/complaints"),
+    "coordinator": ("/pilot", "/complaints", "/coordinator/data"),
     "admin": ("/system",),
     "auditor": ("/audit",),
 }

@@ -129,7 +129,7 @@ def _wanted(
 ) -> Wanted:  # fmt: skip
     born = Birth.on(born) if isinstance(born, date) else born
     if not (number.strip() or card.strip() or (name.strip() and born)):
-        raise Invalid(fields={"born": "required"} if name.strip() else {"number": "required"})
+        raise Invalid(fields={"born": "birth_needed"} if name.strip() else {"text": "required"})
     if len(number) > 40 or len(card) > 300 or len(name) > 200:
         raise Invalid(fields={"number": "too_long"})
     tidy = tidy_name(name) if born else ""

@@ -130,8 +130,11 @@ def found() -> ResponseReturnValue:
         return _find_page(form, error.status)
     if len(people) == 1:
         return redirect(url_for("patients.page", patient_id=people[0].id))
-    form.show(search)
-    return _find_page(form, 200, people=people) if people else _find_page(form, 404, nobody=True)
+    if people:
+        form.show(search)
+        return _find_page(form, 200, people=people)
+    sought, form.text.data, form.text.raw_data = form.text.data, "", None  # the next scan must not join this one
+    return _find_page(form, 404, nobody=True, sought=sought)
 
 
 def _find_page(form: FindForm, status: int, **more: Any) -> ResponseReturnValue:
