@@ -263,6 +263,8 @@ def _check_typed(kind: str, values: dict[str, float]) -> None:
         low, high = TYPED_LIMITS[name]
         if name not in values:
             wrong[name] = "required"
+        elif kind == "glucose" and math.isinf(values[name]):
+            continue  # the meter's own HI or LO
         elif not low <= values[name] <= high:
             wrong[name] = "not_possible"
     if not wrong and kind == "blood_pressure" and values["systolic"] <= values["diastolic"]:
@@ -273,7 +275,10 @@ def _check_typed(kind: str, values: dict[str, float]) -> None:
 
 def _typed(kind: str, values: dict[str, float]) -> dict[str, Any]:
     if kind == "glucose":
-        return {"mmol_per_l": values["glucose_mmol_l"], "unit": "mmol/L"}
+        value = values["glucose_mmol_l"]
+        if math.isinf(value):
+            return {"mmol_per_l": None, "concentration": "+INFINITY" if value > 0 else "-INFINITY"}
+        return {"mmol_per_l": value, "unit": "mmol/L"}
     return {
         "unit": "mmHg", "systolic_mmhg": values["systolic"], "diastolic_mmhg": values["diastolic"],
         "pulse_rate": values["pulse"],

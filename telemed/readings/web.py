@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,10 @@ from telemed.web.guard import guard, services, who
 
 pages = Blueprint("readings", __name__)
 DISPLAY_MAX = 8  # characters on a meter's display
+BEYOND = {"hi": math.inf, "lo": -math.inf}  # what a display says instead of a number
+
+
+LOOK_ALIKE = str.maketrans("ніло", "hilo")  # the same letters on a Russian or Belarusian keyboard
 
 
 class MeterField(NumberField):
@@ -43,6 +48,9 @@ class DecimalField(NumberField):
     """A number with a comma or a point, read off a display; it comes back empty, too."""
 
     def read(self, text: str) -> Any:
+        word = tidy(text).lower().translate(LOOK_ALIKE)
+        if word in BEYOND:
+            return BEYOND[word]
         return float(read_decimal(_of_display(text)))
 
     def _value(self) -> str:
@@ -101,9 +109,10 @@ def type_in(visit_id: UUID, kind: str) -> ResponseReturnValue:
 def store_typed(visit_id: UUID, kind: str) -> ResponseReturnValue:
     """Store typed values; they are never shown to who typed them."""
     form = _form(kind)
-    if form.validate_on_submit():
+    word = BEYOND.get(request.form.get("beyond", "")) if kind == "glucose" else None
+    if word is not None or form.validate_on_submit():
         try:
-            values = {field.name: float(field.data) for field in form.measured()}
+            values = {"glucose_mmol_l": word} if word else {field.name: float(field.data) for field in form.measured()}
             service.type_in(services(), who(), visit_id, kind, values, parse_id(form.reading_id.data))
             flash("The values are stored; the doctor sees them.", "success")
             return redirect(url_for("counter.visit", visit_id=visit_id))

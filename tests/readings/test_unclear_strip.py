@@ -202,6 +202,27 @@ def test_a_typed_value_under_every_range_is_urgent_too(services: Services, sign_
     assert level(services, visit) == "RED"
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown", "expected"),
+    [({"beyond": "hi"}, "HI", "AMBER"), ({"beyond": "lo"}, "LO", "RED"), ({"glucose_mmol_l": " Lo "}, "LO", "RED"),
+     ({"glucose_mmol_l": "НІ"}, "HI", "AMBER")],
+    ids=["button HI", "button LO", "typed Lo", "typed on a Belarusian keyboard"],
+)  # fmt: skip
+def test_what_a_display_says_instead_of_a_number_can_be_passed_on_by_hand(
+    services: Services, hands: Any, sign_in: SignIn, visit: UUID, typed: dict[str, str], shown: str, expected: str
+) -> None:
+    hands.booking(cast.MARIA, cast.VERA, status="arrived")
+    anna = sign_in(cast.ANNA)
+    page = anna.get(f"/visits/{visit}/type/glucose").text
+    assert page.count('name="beyond"') == 2
+    assert page.index("Store the values") < page.index('name="beyond"'), "Enter presses the first button"
+    assert anna.post(f"/visits/{visit}/type/glucose", data=typed).status_code == 302
+
+    assert service.readings_of_visit(services, cast.VERA.who, visit)[0].shown == shown
+    assert level(services, visit) == expected
+    assert situation(anna.get(f"/counter/visits/{visit}").text) == "urgent"
+
+
 def test_a_glucose_whose_meter_says_that_its_clock_is_at_fault_has_no_time(
     services: Services, sender: Sender, visit: UUID
 ) -> None:
