@@ -27,6 +27,12 @@ def tidy_names(parts: Sequence[str]) -> tuple[str, ...]:
     """Return the parts of one person's name in normal form. A letter of the other alphabet that looks the same becomes one
     of the name's own; the parts help each other where a word alone does not tell.
     """
+    tidied = _tidied(parts)
+    # A mark that now stands on a letter of the other alphabet may tell more of the name: once more, until nothing changes.
+    return tidied if tidied == tuple(parts) else tidy_names(tidied)
+
+
+def _tidied(parts: Sequence[str]) -> tuple[str, ...]:
     plain = [_plain(part) for part in parts]
     scripts = {script for part in plain for word in _words(part) if (script := _sure_script(word))}
     whole = scripts.pop() if len(scripts) == 1 else None
@@ -49,8 +55,8 @@ def has_two_alphabets(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)
     text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")  # soft hyphens, zero-width signs
+    text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)
     return _ABOUT_A_SIGN.sub(r"\1", " ".join(_STRESS.sub("", text).split()))
 
 
