@@ -121,7 +121,8 @@ def test_a_case_given_back_closes_the_corners_devices_and_the_next_talk_opens_th
     running.doctor.wait_for_url("**/doctor")
     has_let_go(running.clerk)
     expect(running.clerk.locator("[data-call][data-phase=ended]")).to_be_attached()
-    expect(running.clerk.locator("[data-call-mic]")).to_be_hidden()
+    for gone in ("[data-call-mic]", "[data-code-ask]", "[data-call-stage]"):
+        expect(running.clerk.locator(gone)).to_be_hidden()
 
     service.take(services, cast.VERA.who, running.case)
     running.doctor.goto(f"/doctor/cases/{running.case}")

@@ -11,6 +11,7 @@ let call = null, theirs = null;
 if (box) {
   box.addEventListener("call-begun", ({ detail }) => { call = detail.call; });
   box.addEventListener("call-code", ({ detail }) => show(detail));
+  box.addEventListener("call-over", () => { part("ask").hidden = part("done").hidden = true; }); // nothing to compare any more
   part("same").addEventListener("click", () => settle(true));
   part("differs").addEventListener("click", () => settle(false));
 }

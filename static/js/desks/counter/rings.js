@@ -27,18 +27,12 @@ function ring(visit) {
   const isHere = Boolean(panel) && location.pathname.endsWith(visit);
   if (isHere && panel.dataset.phase && panel.dataset.phase !== "ended") return; // this corner is in the call
   asked?.stop();
-  const go = () => (isHere ? toTheButton() : location.assign(visits + visit));
-  const unsay = say(word("asked_in"), "warn", { text: word("to_talk"), run: () => { asked?.stop(); go(); } });
+  // The visit's own page says it in its first place.
+  const unsay = isHere ? () => {} : say(word("asked_in"), "warn", { text: word("to_talk"), run: () => location.assign(visits + visit) });
   let left = TIMES;
   const sound = () => { if (left-- > 0) tone(); };
   const timer = setInterval(sound, AGAIN_MS);
   sound();
   document.title = `● ${word("asked_in")}`;
   asked = { visit, stop() { clearInterval(timer); unsay(); document.title = title; asked = null; } };
-}
-
-function toTheButton() {
-  const start = panel.querySelector("[data-call-start]");
-  start.scrollIntoView({ block: "center" });
-  start.focus();
 }
