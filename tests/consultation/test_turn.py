@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from telemed import admin
-from telemed.clock import utc_now
+from telemed.clock import machine_now
 from telemed.consultation import turn
 from telemed.consultation.media_plane import media_plane
 from telemed.errors import StartRefused
@@ -56,7 +56,7 @@ def test_the_relay_kind_hides_addresses_and_needs_coturn(settings: Settings, clo
 
 
 def test_coturn_gives_a_relay_for_our_passwords(relay: str, settings: Settings) -> None:
-    plane = media_plane(with_relay(settings, relay), utc_now)
+    plane = media_plane(with_relay(settings, relay), machine_now)
     [server] = plane.open(new_id()).ice_servers
 
     answer = turn.ask_for_a_relay(relay, server["username"], server["credential"])
@@ -68,7 +68,7 @@ def test_coturn_gives_a_relay_for_our_passwords(relay: str, settings: Settings) 
 @pytest.mark.parametrize(("ago", "secret"), [(-60, "another secret"), (60, SECRET)], ids=["wrong", "expired"])
 def test_coturn_refuses_wrong_and_expired_passwords(relay: str, transport: str, ago: int, secret: str) -> None:
     """The premise, that the right ones are let in, is the test above."""
-    name = f"{int(utc_now().timestamp()) - ago}:call"
+    name = f"{int(machine_now().timestamp()) - ago}:call"
 
     answer = turn.ask_for_a_relay(relay + transport, name, turn.password_of(secret, name))
 
