@@ -5,7 +5,7 @@ const opener = document.querySelector("[data-keys-open]");
 const toggle = map.querySelector("[data-keys-switch]");
 const TARGETS = {
   1: "#note-complaint", 2: "#note-findings", 3: "#note-assessment", 4: "#note-plan",
-  v: "#values-title", r: "#write > summary", o: "#outcome", q: "#queue button, #queue a, #queue [data-here]", w: "#chat-text", n: "[data-next-patient]",
+  v: "#values-title", r: "#write > summary", o: "#outcome", q: "#queue button, #queue a", w: "#chat-text", n: "[data-next-patient]",
 };
 const BUTTONS = { m: "[data-call-mic]", p: "[data-call-camera]" };
 // A Russian keyboard gives Cyrillic letters for the same keys.
