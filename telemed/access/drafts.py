@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from telemed.access.models import Draft
 from telemed.access.relations import Principal, Subject
-from telemed.errors import Invalid
+from telemed.errors import Invalid, Unavailable
 from telemed.ids import new_id
 from telemed.services import Services
 
@@ -40,27 +40,36 @@ def read_mark(text: str) -> Mark | None:
     return Mark(*found.groups()) if found else None
 
 
-def keep_draft(services: Services, author_id: UUID, mark: Mark, words: Words) -> None:
-    """Keep what stands in a form now. Raises Invalid for more than any of our forms holds."""
+def keep_draft(services: Services, author_id: UUID, mark: Mark, words: Words, wait_s: float = 5.0) -> None:
+    """Keep what stands in a form now. Raises Invalid for more than any of our forms holds, Unavailable when the store does
+    not take it within `wait_s`.
+    """
     if len(words) > WORDS_MAX or sum(len(name) + len(value) for name, value in words) > SIZE_MAX:
         raise Invalid("too_large")
-    _write(services, author_id, mark, words, ended_page="")
+    _write(services, author_id, mark, words, ended_page="", wait_s=wait_s)
 
 
-def end_draft(services: Services, author_id: UUID, mark: Mark) -> None:
-    """Forget the words of a form that was sent. An older save of its page, which may still be under way, is ignored."""
-    _write(services, author_id, mark, [], ended_page=mark.page)
+def end_draft(services: Services, author_id: UUID, mark: Mark, wait_s: float = 5.0) -> None:
+    """Forget the words of a form that was sent. An older save of its page, which may still be under way, is ignored.
+    Raises Unavailable.
+    """
+    _write(services, author_id, mark, [], ended_page=mark.page, wait_s=wait_s)
 
 
-def _write(services: Services, author_id: UUID, mark: Mark, words: Words, *, ended_page: str) -> None:
+def _write(services: Services, author_id: UUID, mark: Mark, words: Words, *, ended_page: str, wait_s: float) -> None:
     try:
-        _write_once(services, author_id, mark, words, ended_page)
-    except IntegrityError:  # another window of the same person made the row at this moment
-        _write_once(services, author_id, mark, words, ended_page)
+        try:
+            _write_once(services, author_id, mark, words, ended_page, wait_s)
+        except IntegrityError:  # another window of the same person made the row at this moment
+            _write_once(services, author_id, mark, words, ended_page, wait_s)
+    except OperationalError:  # the lock is held, the disk is full
+        raise Unavailable() from None
 
 
-def _write_once(services: Services, author_id: UUID, mark: Mark, words: Words, ended_page: str) -> None:
-    with services.db.write() as tx:
+def _write_once(
+    services: Services, author_id: UUID, mark: Mark, words: Words, ended_page: str, wait_s: float
+) -> None:  # fmt: skip
+    with services.db.write(wait_s) as tx:
         row = _find(tx, author_id, mark)
         if row is None:
             row = Draft(id=new_id(), author_id=author_id, form=mark.form, about=mark.about, words_rev=0, ended_page="")

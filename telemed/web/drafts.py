@@ -6,20 +6,23 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Blueprint, Flask, Response, jsonify, request
+import structlog
+from flask import Blueprint, Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 from werkzeug.exceptions import HTTPException
 
 from telemed import i18n
 from telemed.access import accounts, drafts
-from telemed.errors import Invalid, NotFound, SignInNeeded
+from telemed.errors import Invalid, SignInNeeded, TelemedError
 from telemed.web import words
 from telemed.web.body import Body, read_json
 from telemed.web.guard import guard, services, who
 from telemed.web.live import COOKIE
 
+log = structlog.get_logger()
 api = Blueprint("drafts", __name__)
+WAIT_S = 0.3
 NOT_WORDS = {"csrf_token", "draft", "password"}
 
 
@@ -66,10 +69,10 @@ def keep() -> ResponseReturnValue:
 @api.get("/api/v1/drafts")
 @guard("draft.read", answer=DraftAnswer)
 def read() -> ResponseReturnValue:
-    """Give the reader's own unsent words of a form, and by the reader's clock when they were typed; 404 without any."""
+    """Give the reader's own unsent words of a form, and by the reader's clock when they were typed; mostly none."""
     found = drafts.read_draft(services(), who(), _mark(request.args.get("draft", "")))
     if found is None:
-        raise NotFound()
+        return jsonify(words=[], saved="")
     typed, saved_at = found
     return jsonify(words=typed, saved=i18n.local_time(words.lang(), saved_at, words.own_zone(), "time"))
 
@@ -106,12 +109,17 @@ def _mark_of_form() -> drafts.Mark | None:
 
 
 def _settle(mark: drafts.Mark, status: int) -> None:
-    author_id = _author()
+    """End or keep a draft beside an answer that is ready: it waits hardly at all and never fails for it. Where the store
+    has just refused, nothing is tried: what a red flag starts waits for no draft.
+    """
+    author_id = None if status == 503 else _author()
     if author_id is None:
         return
-    if status < 400:
-        drafts.end_draft(services(), author_id, mark)
-        return
     typed = [(name, value) for name, value in request.form.items(multi=True) if name not in NOT_WORDS]
-    if len(typed) <= drafts.WORDS_MAX and sum(len(name) + len(value) for name, value in typed) <= drafts.SIZE_MAX:
-        drafts.keep_draft(services(), author_id, mark, typed)
+    try:
+        if status < 400:
+            drafts.end_draft(services(), author_id, mark, WAIT_S)
+        else:
+            drafts.keep_draft(services(), author_id, mark, typed, WAIT_S)
+    except TelemedError as error:
+        log.warning("draft.not_settled", code=error.code, request=g.get("request_id"))

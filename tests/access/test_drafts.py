@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask.testing import FlaskClient
@@ -236,3 +238,17 @@ def test_every_form_that_takes_words_about_somebody_names_whom(sign_in: SignIn, 
         assert found, path
         assert found[1].split("|")[:2] == [form, whom], path
         assert drafts.read_mark(found[1]), path
+
+
+def test_a_held_write_lock_delays_no_answer_for_a_drafts_sake(sign_in: SignIn, services: Services) -> None:
+    """What a red flag starts waits for no draft; neither does any other form."""
+    anna = sign_in(cast.ANNA)
+    typed = {"draft": NEW, "family_name": ""}
+    with services.db.write() as tx, ThreadPoolExecutor(1) as other:
+        tx.execute(select(Draft.id))
+        began = time.monotonic()
+        answer = other.submit(anna.post, "/patients/new", data=typed).result()
+
+    assert answer.status_code == 422
+    assert time.monotonic() - began < 5
+    assert kept(anna, NEW) == {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask import render_template_string
@@ -20,6 +22,7 @@ from tests import cast
 from tests.page import problems_of, words_of
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 BOX = '{% from "parts/forms.html" import errors with context %}{{ errors(form) }}{{ errors(fields=faults) }}'
 
 
@@ -129,3 +132,16 @@ def test_no_library_speaks_english_of_its_own(application: Application, language
 
         assert {code for codes in form.errors.values() for code in codes} == {"invalid", "not_a_date", "not_a_number"}
     assert i18n.code_text(language, "invalid") != i18n.code_text("en", "invalid")
+
+
+def test_what_is_wrong_is_said_in_one_style() -> None:
+    """A page that says it itself lets no browser say it before, in a bubble of its own and in its own language."""
+    own = {
+        f"{path.relative_to(TEMPLATES)}: {form}"
+        for path in TEMPLATES.rglob("*.html")
+        if "errors(" in (text := path.read_text(encoding="utf-8")) and path.name != "forms.html"
+        for form in re.findall(r'<form method="post"[^>]*>', text)
+        if "novalidate" not in form and "sign_in.demo" not in form
+    }
+
+    assert own == set()

@@ -1,6 +1,7 @@
 // Unsent words of a form are kept on the server, sealed for who typed them, by form and by whom it is about. Nothing of
 // them is kept in this browser. Forms carry <input type="hidden" name="draft" value="form|about|page">.
 import { get, newId, post } from "./api.js";
+import { changedFields } from "./renew.js";
 import { say } from "./notice.js";
 import { word } from "./words.js";
 
@@ -28,6 +29,12 @@ document.addEventListener("in-place-done", ({ target }) => {
   mark.value = mark.value.replace(/[^|]*$/, newId().replaceAll("-", "").slice(0, 16));
 }, true);
 addEventListener("pagehide", () => [...document.forms].forEach(flush));
+// What was typed before this script was here, on a thin line.
+for (const form of [...document.forms].filter((one) => one.elements.draft)) {
+  const changed = changedFields(form);
+  for (const field of changed) stateOf(form).touched.add(field.name);
+  if (changed.length) stateOf(form).timer = setTimeout(save, PAUSE_MS, form);
+}
 // A page that answers a sent form holds its words already.
 document.querySelectorAll("form input[name=draft]:not([data-held])").forEach((mark) => offer(mark.form, mark.value));
 
@@ -48,7 +55,7 @@ function flush(form) {
 
 async function offer(form, draft) {
   const found = await get(`${PATH}?draft=${encodeURIComponent(draft)}`).catch(() => null);
-  if (!found) return;
+  if (!found?.words.length) return;
   const drop = () => post(`${PATH}/drop`, { draft }).catch(() => {});
   if (draft.split("|")[1]) { // the same visit, case or patient: these words belong here
     fill(form, found.words);

@@ -40,6 +40,9 @@ export function renew(old, fresh) {
 /** Tell whether somebody is at work in a field of `part`. */
 export const isTouched = (part) => [...part.querySelectorAll(FIELD)].some(isHeld);
 
+/** Return the fields of `part` that hold something else than the page brought. */
+export const changedFields = (part) => [...part.querySelectorAll(FIELD)].filter(isChanged);
+
 function exchange(old, fresh) {
   const held = [...old.children].filter((child) => child.matches(FIELD) ? isHeld(child) : isTouched(child));
   for (const child of [...old.childNodes]) if (!held.includes(child)) child.remove();
@@ -60,8 +63,11 @@ const mark = (element) => [element.nodeName, element.id, element.getAttribute?.(
 const isSame = (one, other) => mark(one) === mark(other);
 
 function isHeld(field) {
+  return field.type !== "hidden" && (field === document.activeElement || isChanged(field));
+}
+
+function isChanged(field) {
   if (["hidden", "submit", "button"].includes(field.type)) return false;
-  if (field === document.activeElement) return true;
   if (["radio", "checkbox"].includes(field.type)) return field.checked !== field.defaultChecked;
   if (field.nodeName === "SELECT") return field.selectedIndex !== Math.max(0, [...field.options].findIndex((option) => option.defaultSelected));
   return field.value !== field.defaultValue;
