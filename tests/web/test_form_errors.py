@@ -19,6 +19,7 @@ from telemed.patients import service as patients
 from telemed.services import Services
 from telemed.web import forms
 from tests import cast
+from tests.make import Hands
 from tests.page import problems_of, words_of
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
@@ -145,3 +146,23 @@ def test_what_is_wrong_is_said_in_one_style() -> None:
     }
 
     assert own == set()
+
+
+def test_a_list_of_what_is_wrong_names_each_question() -> None:
+    """Fifteen times "Fill this in." helps nobody to find the field."""
+    nameless = [
+        str(path.relative_to(TEMPLATES))
+        for path in TEMPLATES.rglob("*.html")
+        for call in re.findall(r"{{ errors\(fields=.*?}}", path.read_text(encoding="utf-8"))
+        if "labels=" not in call
+    ]
+
+    assert nameless == []
+
+
+def test_the_questions_before_measuring_are_named(sign_in: SignIn, hands: Hands) -> None:
+    answer = sign_in(cast.ANNA).post(f"/visits/{hands.visit()}/questions", data={"fasting": "no"})
+
+    said = problems_of(answer)
+    assert len(said) == len(set(said)) > 10
+    assert "Which cuff? Fill this in." in said
