@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import select
 
+from telemed.booking.models import Invitation
 from telemed.db import Base
 from telemed.schema.tables import METADATA
 from telemed.services import Services
@@ -100,6 +101,14 @@ def test_no_protected_string_lies_anywhere_in_the_clear(told: Told) -> None:
     assert (told.alive / "server" / "telemed.db-wal").stat().st_size > 0
     assert finds(told.alive, told.protected + told.fleeting) == []
     assert finds(told.data_dir, told.protected + told.fleeting) == []
+
+
+def test_no_invitation_says_in_the_clear_why_somebody_was_called(records: Services) -> None:
+    with records.db.read() as tx:
+        reasons = list(tx.scalars(select(Invitation.reason)))
+
+    assert reasons
+    assert set(reasons) == {""}
 
 
 def test_every_table_with_a_sealed_section_was_written(records: Services) -> None:
