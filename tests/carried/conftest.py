@@ -11,6 +11,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from telemed.bootstrap import Application, build
+from telemed.outbox import Worker
 from tests.carried.folders import COMMITS, Carried, carry_over, on_postgresql, unpack
 from tests.conftest import Clock
 
@@ -30,6 +31,9 @@ def carried(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Carried]
 def application(carried: Carried) -> Iterator[Application]:
     """Today's server of one process on the folder."""
     application = build(carried.settings, clock=Clock(carried.now()))
+    services = application.services
+    # With PostgreSQL a server runs the urgent jobs alone; here it is also the process that runs the others.
+    application.worker = Worker(services, services.db, services.journey, services.clock)
     yield application
     application.close()
 
