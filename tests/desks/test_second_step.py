@@ -15,6 +15,7 @@ from tests import cast
 from tests.delivery.conftest import post  # noqa: F401 - the fixture
 from tests.delivery.made import Post
 from tests.make import Hands
+from tests.prescription import made
 
 # Deeds that end something for others, and how their addresses look.
 DEEDS = ("/revoke", "/lost", "/take-back", "/forget", "/prescriptions/[^/]+/cancel", "/booking/[^/]+/cancel")
@@ -74,3 +75,15 @@ def test_a_signed_prescription_is_cancelled_after_a_question(post: Post, sign_in
     page = sign_in(cast.VERA).get(f"/consultations/{case_id}/prescription").text
 
     assert asked(page, "/cancel")
+
+
+def test_a_collected_order_is_given_without_its_slip_after_a_question(post: Post, sign_in: Any) -> None:  # noqa: F811
+    parcel_id = post.parcel(items=made.INSULIN)
+    order_id = post.now(parcel_id).order_id
+    post.pack(order_id)
+    browser = sign_in(cast.DINA)
+    page = browser.get(f"/orders/{order_id}").text
+    assert asked(page, "/collect")
+    browser.post(f"/orders/{order_id}/collect", data={})
+
+    assert (post.now(parcel_id).state, post.now(parcel_id).verified) == ("collected", False)
