@@ -230,7 +230,7 @@ def rate(patient: Page) -> None:
     reload_until_asked()
     patient.locator("a[href*='/rate#']").first.click()
     patient.check("input[name=score][value='5']", force=True)
-    patient.get_by_role("button", name="Send").click()
+    patient.get_by_role("button", name="Send", exact=True).click()
     expect(patient.locator("h1")).to_have_text("Thank you")
 
 

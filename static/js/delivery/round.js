@@ -38,9 +38,15 @@ async function start() {
   setInterval(tick, TICK_MS);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && tick());
   await tick();
-  part("scanner-state").textContent = word((await hasScanner()) ? "scanner_ready" : "scanner_not_here");
-  await askToKeep();
-  await outbox.start();
+  outbox.start();
+  // What only helps must hold up nothing: an old browser may lack it, a full one may refuse it.
+  showScanner().catch(() => {});
+  askToKeep().catch(() => {});
+}
+
+async function showScanner() {
+  const isHere = await hasScanner();
+  if (!isScannerComing) part("scanner-state").textContent = word(isHere ? "scanner_ready" : "scanner_not_here");
 }
 
 // Two windows would count every minute twice.
