@@ -15,7 +15,9 @@ from uuid import uuid4
 import psycopg
 
 from telemed import admin
+from telemed.bootstrap import Application
 from telemed.clock import parse_iso
+from telemed.outbox import Worker
 from telemed.settings import Settings
 from tests import postgres
 from tests.conftest import settings_for
@@ -63,3 +65,12 @@ def carry_over(carried: Carried) -> Carried:
     """Bring the folder to today's code as an operator does."""
     admin.migrate(carried.settings)
     return carried
+
+
+def run_jobs(application: Application) -> None:
+    """Run what is due to its end, with the worker of `serve` or of `work`: on PostgreSQL a server runs red flags alone."""
+    services = application.services
+    worker = Worker(services, services.db, services.journey, services.clock)
+    worker.plan_recurring()
+    while worker.run_due():
+        pass

@@ -23,7 +23,7 @@ from telemed.db import Base, Reads
 from telemed.outbox import job_counts
 from telemed.patients.models import Patient
 from telemed.services import Services
-from tests.carried.folders import COMMITS, Carried, unpack
+from tests.carried.folders import COMMITS, Carried, run_jobs, unpack
 
 pytestmark = pytest.mark.db
 SHREDDED = ("identity", "contact")  # what the erasure of a patient makes unreadable
@@ -102,8 +102,7 @@ def test_every_parcel_is_still_an_unbroken_chain(carried: Carried) -> None:
 
 
 def test_what_was_due_runs_to_its_end(application: Application) -> None:
-    while application.worker.run_due():
-        pass
+    run_jobs(application)
 
     with application.services.db.read() as tx:
         assert job_counts(tx).get("failed", 0) == 0
@@ -114,9 +113,7 @@ def test_the_reasons_that_lay_in_the_clear_are_sealed_at_the_start(application: 
     services = application.services
     with services.db.read() as tx:
         plain = service_reasons.count_plain_reasons(tx)
-    application.worker.plan_recurring()
-    while application.worker.run_due():
-        pass
+    run_jobs(application)
 
     with services.db.read() as tx:
         sealed = [services.vault.open(tx, row, "clinical") for row in tx.scalars(select(Invitation)) if row.clinical]

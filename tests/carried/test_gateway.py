@@ -17,7 +17,7 @@ from devices.journal import Journal
 from telemed.bootstrap import Application
 from telemed.branches.models import Gateway
 from telemed.readings.models import Transmission
-from tests.carried.folders import Carried
+from tests.carried.folders import Carried, run_jobs
 
 pytestmark = pytest.mark.db
 WITHIN_S = 30
@@ -56,8 +56,7 @@ async def drain(carried: Carried, url: str) -> dict[str, Any]:
 
 def test_every_unsent_item_reaches_todays_server_once(carried: Carried, address: str, application: Application) -> None:
     seen = asyncio.run(drain(carried, address))
-    while application.worker.run_due():
-        pass
+    run_jobs(application)
 
     assert seen["unsent"] > 0
     assert seen["statuses"] <= {"accepted", "quarantined", "duplicate"}

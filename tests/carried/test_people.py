@@ -16,16 +16,14 @@ from telemed.branches.models import Region
 from telemed.patients import service, service_index, service_mend
 from telemed.patients.models import Patient
 from telemed.patients.rules_birth import Birth
-from tests.carried.folders import Carried
+from tests.carried.folders import Carried, run_jobs
 
 pytestmark = pytest.mark.db
 
 
 def test_everybody_is_indexed_anew_but_who_was_erased(application: Application, carried: Carried) -> None:
     services = application.services
-    application.worker.plan_recurring()
-    while application.worker.run_due():
-        pass
+    run_jobs(application)
 
     progress = service_index.progress(services)
     assert (progress.is_over, progress.erased, progress.damaged) == (True, 1, 0)
@@ -44,9 +42,7 @@ def test_everybody_is_indexed_anew_but_who_was_erased(application: Application, 
 
 def test_what_that_commit_took_wrongly_is_reported_and_can_be_mended(application: Application, carried: Carried) -> None:
     services, odd = application.services, carried.facts["odd"]
-    application.worker.plan_recurring()
-    while application.worker.run_due():
-        pass
+    run_jobs(application)
 
     lines = commands.run(services, "check", {})
 
