@@ -43,6 +43,7 @@ class Finding:
     meant: str = ""
     other_id: UUID | None = None
     other: str = ""
+    is_elsewhere: bool = False  # the second record is another region's: nothing of it is shown
     question_id: UUID | None = None
     verdict: str = ""
 
@@ -110,12 +111,13 @@ def is_erased(tx: Session, patient_id: UUID) -> bool:
 def _questions(services: Services, tx: Session, where: ColumnElement[bool]) -> Iterator[Finding]:
     """Yield the numbers that were typed for one person and stand with another."""
     query = select(PersonQuestion, Patient).join(Patient, Patient.id == PersonQuestion.patient_id)
+    here = select(Patient).where(where)
     for question, row in tx.execute(query.where(where, PersonQuestion.verdict.is_(None)).order_by(PersonQuestion.asked_at)):
-        about, other = _about(services, tx, row), _about(services, tx, tx.get(Patient, question.other_id))
+        about, other = _about(services, tx, row), tx.scalar(here.where(Patient.id == question.other_id))
         if about is not None:
             yield Finding(
                 "number_taken", row.id, row.home_branch_id, question.field, **about, other_id=question.other_id,
-                other=_line(other), question_id=question.id,
+                other=_line(_about(services, tx, other)), is_elsewhere=other is None, question_id=question.id,
             )  # fmt: skip
 
 

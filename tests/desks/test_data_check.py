@@ -125,6 +125,16 @@ def test_whose_a_number_is_is_said_once(services: Services, sign_in: SignIn, ver
     assert kinds(services) == []
 
 
+def test_of_another_regions_record_nothing_is_shown(services: Services, sign_in: SignIn) -> None:
+    service.register_patient(services, cast.RITA.who, replace(NEW, snils=cast.MARIA.snils))
+
+    page = words_of(sign_in(cast.KIRA).get("/coordinator/data").text)
+
+    assert "stands with another record: of another region" in page
+    assert "Ёлкина" not in page
+    assert "move it" not in page
+
+
 def test_double_records_are_listed_and_never_merged(services: Services, sign_in: SignIn) -> None:
     first = service.register_patient(services, cast.ANNA.who, NEW)
     second = service.register_patient(services, cast.ANNA.who, replace(NEW, patronymic=""), is_sure=True)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from telemed.access.models import AuditRow
 from telemed.bootstrap import Application
@@ -276,6 +276,19 @@ def test_outside_the_own_branch_the_answer_is_as_for_an_unknown_one(sign_in: Sig
     pages = ((foreign, typed), (missing, unknown))
     said = [words_without_request(page.text).replace(data["text"], "") for page, data in pages]
     assert said[0] == said[1]
+
+
+def test_a_number_of_another_branch_asks_the_database_as_often_as_an_unknown_one(services: Services) -> None:
+    asked: list[str] = []
+    event.listen(services.db.engine, "before_cursor_execute", lambda _c, _cur, text, *_more: asked.append(text))
+
+    def statements(number: str) -> list[str]:
+        asked.clear()
+        assert service.find_people(services, cast.BORIS.who, number=number) == []
+        return list(asked)
+
+    assert statements(cast.MARIA.snils) == statements("087-654-304 01")
+    assert statements(cast.MARIA.phone) == statements("8 921 777 77 77")
 
 
 def words_without_request(page: str) -> str:
