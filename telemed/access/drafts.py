@@ -96,6 +96,15 @@ def read_draft(services: Services, who: Principal, mark: Mark) -> tuple[Words, d
         return (words, row.saved_at) if words else None
 
 
+def own_drafts(services: Services, who: Principal) -> list[tuple[Words, datetime]]:
+    """Return all unsent words of the reader with their times, newest first; audited."""
+    with services.act(who, "draft.read", Subject(account_id=who.id)) as tx:
+        young = select(Draft).where(Draft.author_id == who.id, Draft.saved_at > services.clock() - KEEP)
+        rows = tx.scalars(young.where(Draft.ended_page == "").order_by(Draft.saved_at.desc())).all()
+        found = [(services.vault.open(tx, row, "words").get("words", ()), row.saved_at) for row in rows]
+    return [([(str(name), str(value)) for name, value in words], at) for words, at in found if words]
+
+
 def _find(tx: Session, author_id: UUID, mark: Mark) -> Draft | None:
     own = (Draft.author_id == author_id, Draft.form == mark.form, Draft.about == mark.about)
     return tx.scalar(select(Draft).where(*own))

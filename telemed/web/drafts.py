@@ -7,7 +7,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import structlog
-from flask import Blueprint, Flask, Response, g, jsonify, request
+from flask import Blueprint, Flask, Response, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 from werkzeug.exceptions import HTTPException
@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from telemed import i18n
 from telemed.access import accounts, drafts
 from telemed.errors import Invalid, SignInNeeded, TelemedError
+from telemed.ids import parse_id
 from telemed.web import words
 from telemed.web.body import Body, read_json
 from telemed.web.guard import guard, services, who
@@ -86,6 +87,15 @@ def drop() -> ResponseReturnValue:
     if author_id is not None:
         drafts.end_draft(services(), author_id, _mark(body.draft))
     return jsonify(kept=False)
+
+
+@api.get("/drafts")
+@guard("draft.read")
+def list_own() -> ResponseReturnValue:
+    """Show a reader whose browser runs no scripts the own unsent words, to be copied; codes and ids are no words."""
+    found = drafts.own_drafts(services(), who())
+    texts = [([text for _name, text in typed if len(text) > 3 and not parse_id(text)], at) for typed, at in found]
+    return render_template("drafts/page.html", texts=texts)
 
 
 def _author() -> UUID | None:

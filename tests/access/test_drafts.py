@@ -252,3 +252,18 @@ def test_a_held_write_lock_delays_no_answer_for_a_drafts_sake(sign_in: SignIn, s
     assert answer.status_code == 422
     assert time.monotonic() - began < 5
     assert kept(anna, NEW) == {}
+
+
+def test_without_scripts_the_words_stand_on_a_page_of_their_own(
+    application: Application, sign_in: SignIn, clock: Clock
+) -> None:
+    anna = sign_in(cast.ANNA)
+    assert "/drafts" in anna.get("/patients/new").text
+    clock.forward(minutes=31)
+    typed = {"patient_id": str(cast.MARIA.id), "category": "other", "text": "Долго ждала в очереди"}
+    anna.post("/complaints/new", data={"draft": about(cast.MARIA), **typed})
+
+    page = again(application, cast.ANNA).get("/drafts").text
+    assert "Долго ждала в очереди" in page
+    assert str(cast.MARIA.id) not in page
+    assert "Долго ждала" not in sign_in(cast.BORIS).get("/drafts").text
