@@ -156,6 +156,7 @@ async def close_visit(scene: Scene) -> str:
     slip = await clerk.open(page.link(rf"/parcels/{UUID}/slip"))
     groups = slip.find(r'class="numbers">((?:[0-9a-f]{4} ?){8})<').group(1)
     scene.secrets["parcel"] = scene.canaries.keep(groups.replace(" ", ""))
+    scene.canaries.keep(slip.find(r"data-spoken>([0-9 ]{11})<").group(1).replace(" ", ""))
     page = await clerk.submit(page.form(rf"/visits/{UUID}/close"), page)
     return "slip printed, closed"
 
