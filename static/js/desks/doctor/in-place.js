@@ -19,7 +19,6 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   ask(link.href, {}, link);
 });
-document.addEventListener("please-renew-case", () => ask(location.href, {}, desk));
 
 function send(form, submitter) {
   const body = new URLSearchParams(new FormData(form));
