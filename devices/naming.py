@@ -65,12 +65,13 @@ class Naming:
             is_reversed = quirk_of(full_name(connection.manufacturer, connection.model)).reversed_numbering
             # A meter that calls its newest record 0 numbers all others anew each time: the number is no part of the name.
             raw = raw[:1] + raw[3:] if is_reversed else raw
-            trust = NO_STAMP if is_reversed and trust == NO_STAMP else TRUSTED  # else the number tells records apart
         names = _Names(connection.enrolment_id, packet.characteristic, raw, visit_id)
         if trust == TRUSTED:
             self._note_sent_again(names.by_bytes, packet, connection)
             return names.by_bytes
         known = self.journal.sightings(names.by_bytes)
+        if trust == NO_STAMP and kind == GLUCOSE and raw == packet.raw:  # its number is in the bytes
+            return known[0].reading_key if known else names.numbered(ordinal)
         if trust == NO_STAMP:
             return self._without_stamp(names, packet, connection, kind, expected, ordinal, known)
         if not known and not self.outbox.has_seen(names.by_bytes):

@@ -116,6 +116,11 @@ def meter_time(kind: str, decoded: Mapping[str, object]) -> datetime | None:
     """
     if "time_fault" in cast(Sequence[str], decoded.get("status_flags") or ()):
         return None
+    return told_time(kind, decoded)
+
+
+def told_time(kind: str, decoded: Mapping[str, object]) -> datetime | None:
+    """Return the time in the packet as it stands there, whatever it is worth."""
     text = decoded.get("timestamp" if kind == BLOOD_PRESSURE else "measured_at")
     return datetime.fromisoformat(text) if isinstance(text, str) else None
 
@@ -131,9 +136,11 @@ def build_record(
     source: str,
     verdict: str,
     reasons: tuple[str, ...],
+    told: datetime | None,
 ) -> dict[str, object]:
-    """Return the record (version 1) that is sealed to the server."""
-    measured = meter_time(kind, decoded)
+    """Return the record (version 1) that is sealed to the server. `told` is the packet's time, None when it tells nothing:
+    such a measurement is named with visit and place.
+    """
     return {
         "v": 1,
         "kind": kind,
@@ -154,7 +161,7 @@ def build_record(
         "received_at": packet.received_at,
         "effective_at": wire.iso(placed.effective_at) if placed.effective_at else None,
         "time_quality": placed.quality,
-        "meter_time": measured.isoformat() if measured else None,
+        "meter_time": told.isoformat() if told else None,
         "offset_s": connection.offset_s,
         "verdict": verdict,
         "reasons": [*reasons, *placed.reasons],

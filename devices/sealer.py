@@ -22,7 +22,7 @@ from devices.journal import (
     Sighting,
 )
 from devices.meters import BLOOD_PRESSURE, GLUCOSE
-from devices.naming import TRUSTED, UNTRUSTED, Naming, name_by_bytes, stamp_trust
+from devices.naming import NO_STAMP, TRUSTED, UNTRUSTED, Naming, name_by_bytes, stamp_trust
 from devices.numbering import numbers_move
 from devices.outbox import Outbox
 from devices.plausibility import MEALS_UP_TO, NOT_A_RESULT, Verdict, judge
@@ -36,6 +36,7 @@ from devices.records import (
     place_in_time,
     place_unproven,
     stamping_offset,
+    told_time,
 )
 from devices.session import Expected, Session
 
@@ -107,9 +108,14 @@ class Sealer:
         visit_id = visit.visit_id if visit and self.session.holds(visit, placed) else None
         # Outside a visit there is no series; the packet's own number tells equal packets without time stamp apart.
         ordinal = expected.ordinal if visit_id else packet.no
+        told = told_time(kind, decoded)
+        if kind == GLUCOSE:  # the number tells its records apart, and a time the records of two fillings of its memory
+            trust = TRUSTED if told else NO_STAMP
         key = naming.name_of(packet, connection, visit_id, kind, expected, ordinal, trust)
         if key is None:
             return NEW
+        if trust == UNTRUSTED and key != name_by_bytes(packet, connection):
+            told = None
         verdict = _verdict(kind, decoded, context, _name_of(connection))
         raw_context = context.raw if context else None
         record = build_record(
@@ -123,6 +129,7 @@ class Sealer:
             self.source,
             verdict.verdict,
             (*verdict.reasons, *((OTHER_METER,) if connection.is_others else ())),
+            told,
         )
         alias = _alias(packet, connection, kind)
         with self.journal.transaction():
@@ -132,7 +139,7 @@ class Sealer:
             self.journal.settle_packet(packet.no, SEALED if is_new else DUPLICATE)
             if context is not None:
                 self.journal.settle_packet(context.no, SEALED if is_new else DUPLICATE)
-            if trust != TRUSTED and kind == BLOOD_PRESSURE:
+            if trust != TRUSTED:
                 seen = Sighting(packet.connection_id, packet.received_at, visit_id, ordinal, key, is_new)
                 self.journal.note_sighting(name_by_bytes(packet, connection), packet, seen)
             if is_new and visit_id:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
@@ -197,6 +198,33 @@ def test_a_wrong_clock_is_measured_and_taken_out(tmp_path: Path) -> None:
         assert record["time_quality"] == "corrected"
         assert "clock_drift" in record["reasons"]
         assert abs(corner.rig.pressure.model.clock.error.total_seconds()) < 60, "the gateway sets a pressure meter"
+
+    in_corner(tmp_path, story)
+
+
+def test_a_cuff_whose_clock_falls_back_at_each_switch_on_is_read_in_each_visit(tmp_path: Path) -> None:
+    """It stamps each measurement with 1 January 2021, 00:00:00, whatever it was set to: the bytes are the same."""
+    visits = [VISIT, str(uuid4()), str(uuid4())]
+
+    async def story(corner: Corner) -> None:
+        clock = corner.rig.pressure.model.clock
+        clock.now = clock.stamp = lambda: datetime(2021, 1, 1)  # type: ignore[method-assign]  # noqa: DTZ001
+        async with corner.gateway() as agent:
+            open_links = "select count(*) from connection where ended_at is null"
+            for number, visit in enumerate(visits):
+                await corner.server.until(lambda: agent.journal.count(open_links) == 0, WITHIN_S)  # it was switched off
+                corner.server.order("open_visit", visit_id=visit)
+                corner.server.order("take_series", visit_id=visit, meter="blood_pressure", ordinal=1)
+                await corner.until_done()
+                await corner.rig.pressure.take({"systolic": 128, "diastolic": 82, "pulse": 70}, None)
+                await corner.until_records(number + 1)
+                corner.server.order("close_visit", visit_id=visit)
+                await corner.until_done()
+
+        assert len({record["raw"] for record in corner.records()}) == 1
+        assert [record["time_quality"] for record in corner.records()] == ["live"] * 3
+        readings = [item for item in corner.server.items.values() if item["kind"] == wire.READING]
+        assert [item["visit_id"] for item in readings] == visits
 
     in_corner(tmp_path, story)
 
