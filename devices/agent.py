@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import logging
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -62,7 +64,13 @@ class Waits:
 @asynccontextmanager
 async def system_radio() -> AsyncIterator[Radio]:
     """Yield this computer's own Bluetooth."""
-    yield Radio()
+    # Its library is installed on Linux only.
+    ears = importlib.import_module("devices.bluez_ears").Ears() if sys.platform == "linux" else None
+    try:
+        yield Radio(ears=ears)
+    finally:
+        if ears is not None:
+            ears.close()
 
 
 class Agent:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
@@ -243,21 +243,40 @@ class Collector:
 
     async def fetch(self, radio: Radio, meter: Meter, sighting: Sighting, is_enrolling: bool = False) -> int:
         """Connect, take everything, hang up; return the number of packets kept. Raises RadioError, JournalError."""
-        async with radio.reach(replace(sighting, measures_by=SERVICE_OF_KIND[meter.kind])) as link:
-            if is_enrolling:
-                await link.pair()
-                sighting = replace(sighting, address=link.address)  # a pairing tells its true address
-            if not is_enrolling and self._may_be_heard_first(meter, sighting):
-                return await self._hear_first(link, meter, sighting)
-            return await self._ask_first(link, meter, sighting, is_enrolling)
+        try:
+            async with radio.reach(replace(sighting, measures_by=SERVICE_OF_KIND[meter.kind])) as link:
+                if is_enrolling:
+                    await link.pair()
+                    sighting = replace(sighting, address=link.address)  # a pairing tells its true address
+                if not is_enrolling and self._may_be_heard_first(meter, sighting):
+                    return await self._hear_first(link, meter, sighting)
+                return await self._ask_first(link, meter, sighting, is_enrolling)
+        except OtherMeter:
+            raise
+        except RadioError as error:
+            if not error.heard or not _is_proven(meter, sighting):
+                raise
+            log.info("meter %s sent and went away: %s", meter.enrolment_id, error)
+            return await self._keep_heard(meter, sighting, error.heard)
+
+    async def _keep_heard(self, meter: Meter, sighting: Sighting, heard: Sequence[bytes]) -> int:
+        """Keep what a paired meter sent in the moment of its coming, before it could be asked anything."""
+        known = MeterIdentity(meter.manufacturer, meter.model, meter.serial, meter.firmware)
+        connection = Connection(
+            str(uuid4()), meter.enrolment_id, wire.iso(self._now()), **vars(known), is_held=True, is_clock_told=False
+        )
+        async with self._taking(connection) as inbox:
+            for raw in heard:
+                inbox.keep(PRESSURE)(raw)
+        self.meters.note_seen(meter, sighting.address, known, meter.battery_pct, self._now())
+        return inbox.kept
 
     def _may_be_heard_first(self, meter: Meter, sighting: Sighting) -> bool:
         """Say whether what arrives may be taken before the meter has said who it is: the link is encrypted with the key
         that was agreed on with this meter, at its true address. One that hung up last time before its clock was read is
         asked first: its times would never be known.
         """
-        is_proven = sighting.is_bonded and meter.is_known and sighting.address == meter.address
-        return is_proven and self.journal.is_clock_told(meter.enrolment_id)
+        return _is_proven(meter, sighting) and self.journal.is_clock_told(meter.enrolment_id)
 
     async def _ask_first(self, link: Link, meter: Meter, sighting: Sighting, is_enrolling: bool) -> int:
         """Take what a meter has once it has said who it is and what its clock shows."""
@@ -337,8 +356,7 @@ class Collector:
             return owner
         if serial and known:
             raise OtherMeter("another meter than the enrolled one answers at this address")
-        is_bonded = sighting.is_bonded and sighting.address == meter.address
-        if is_enrolling or not meter.is_known or is_bonded:
+        if is_enrolling or not meter.is_known or _is_proven(meter, sighting):
             return meter
         if sighting.address != meter.address:
             raise OtherMeter("its name is known, and nothing proves that it is the enrolled meter")
@@ -438,6 +456,11 @@ class Collector:
             self.journal.note_whole(inbox.connection_id)
         if found.is_told:
             self.troubles.note(meter.enrolment_id, RECORDS_MISSING, self._now())
+
+
+def _is_proven(meter: Meter, sighting: Sighting) -> bool:
+    """Say whether the link is encrypted with the key that was agreed on with this meter."""
+    return sighting.is_bonded and meter.is_known and sighting.address == meter.address
 
 
 def _is_look(meter: Meter, sighting: Sighting) -> bool:

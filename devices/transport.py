@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bleak import BleakClient, BleakScanner
 from bleak.backends.characteristic import BleakGATTCharacteristic
@@ -41,8 +41,20 @@ NOT_PAIRED = "Not paired"
 DROPPED = "failed to discover services"  # bleak, when the link opened and fell at once
 
 
+class Ears(Protocol):
+    """Who listens to a paired meter before bleak can; see `devices/bluez_ears.py`."""
+
+    async def keep(self, path: str) -> None: ...
+
+    def hearing(self, device: str) -> AbstractContextManager[list[tuple[str, bytes]]]: ...
+
+    def close(self) -> None: ...
+
+
 class RadioError(Exception):
-    """Wait for the meter to show itself again: the link failed."""
+    """Wait for the meter to show itself again: the link failed. `heard`: what it sent before anybody could take it."""
+
+    heard: tuple[bytes, ...] = ()
 
 
 class Unpaired(RadioError):
@@ -103,6 +115,9 @@ HOMES = {
 }
 
 
+SENT_UNASKED = ("2a35",)  # all else comes on request
+
+
 def choose(
     found: Iterable[BleakGATTCharacteristic], home: str | None, wanted: Collection[str] = ()
 ) -> BleakGATTCharacteristic | None:
@@ -122,9 +137,14 @@ class Link:
     by, in which some keep their clock too.
     """
 
-    def __init__(self, client: BleakClient, lost: asyncio.Event, service: str | None = None) -> None:
+    def __init__(
+        self, client: BleakClient, lost: asyncio.Event, service: str | None = None, ears: Ears | None = None,
+        heard: list[tuple[str, bytes]] | None = None,
+    ) -> None:  # fmt: skip
         self._client = client
         self._service = service
+        self._ears = ears
+        self._heard = heard if heard is not None else []
         self.lost = lost
 
     @property
@@ -141,14 +161,14 @@ class Link:
         found = self._find(characteristic, ("read",))
         if found is None or "read" not in found.properties:
             return None
-        return bytes(await _step(self._client.read_gatt_char(found), ONE_STEP_WITHIN_S))
+        return bytes(await self._do(self._client.read_gatt_char(found), ONE_STEP_WITHIN_S))
 
     async def write(self, characteristic: str, value: bytes) -> None:
         """Write a value and wait until the meter has taken it."""
         found = self._find(characteristic, ("write",))
         if found is None:
             raise RadioError(f"the meter has no {characteristic}")
-        await _step(self._client.write_gatt_char(found, value, response=True), ONE_STEP_WITHIN_S)
+        await self._do(self._client.write_gatt_char(found, value, response=True), ONE_STEP_WITHIN_S)
 
     async def subscribe(self, characteristic: str, on_value: Callable[[bytes], None]) -> None:
         """Hand over every value of this characteristic from now on, inside the radio's own callback."""
@@ -156,15 +176,42 @@ class Link:
         if found is None:
             raise RadioError(f"the meter has no {characteristic}")
 
-        def on_notify(sender: BleakGATTCharacteristic, value: bytearray) -> None:
-            on_value(bytes(value))
+        path = str(found.obj[0]) if isinstance(found.obj, tuple) else ""
+        early = [value for place, value in self._heard if place == path]
+        self._heard.clear()
 
-        await _step(self._client.start_notify(found, on_notify), SUBSCRIBE_WITHIN_S)
+        def on_notify(sender: BleakGATTCharacteristic, value: bytearray) -> None:
+            if bytes(value) in early:  # it is on its way to both who listen
+                early.remove(bytes(value))
+            else:
+                on_value(bytes(value))
+
+        for value in list(early):
+            on_value(value)
+        await self._do(self._client.start_notify(found, on_notify), SUBSCRIBE_WITHIN_S)
+        if self._ears is not None and path and characteristic in SENT_UNASKED:
+            await self._ears.keep(path)
 
     async def pair(self) -> None:
         """Pair, if the system lets us ask for it; else it pairs by itself when the meter demands it. Raises Unpaired."""
         with suppress(NotImplementedError):  # macOS
             await _step(self._client.pair(), PAIR_WITHIN_S)
+
+    async def _do(self, work: Coroutine[Any, Any, Any], within_s: float) -> Any:
+        """Return the result of one procedure; raise RadioError at once when the link is lost, as not each system ends
+        what was under way.
+        """
+        doing, losing = asyncio.ensure_future(_step(work, within_s)), asyncio.ensure_future(self.lost.wait())
+        try:
+            await asyncio.wait({doing, losing}, return_when=asyncio.FIRST_COMPLETED)
+            if doing.done():
+                return doing.result()
+            raise RadioError("link lost")
+        finally:
+            losing.cancel()
+            if not doing.done():
+                doing.cancel()
+                await asyncio.wait({doing})
 
     def _find(self, characteristic: str, wanted: Collection[str] = ()) -> BleakGATTCharacteristic | None:
         uuid = normalize_uuid_16(int(characteristic, 16))
@@ -221,11 +268,13 @@ class Radio:
         client: type[Any] | None = None,
         agent: OpenAgent = system_agent,
         who: Who = system_who,
+        ears: Ears | None = None,
     ) -> None:
         self._scanner = scanner
         self._client = client
         self._agent = agent
         self._who = who
+        self._ears = ears
         self.others_wait: Callable[[], bool] = lambda: False  # then a failed try is the last
         self.lost = asyncio.Event()
 
@@ -275,6 +324,19 @@ class Radio:
     @asynccontextmanager
     async def reach(self, sighting: Sighting) -> AsyncIterator[Link]:
         """Yield an open link to the meter just seen; hangs up afterwards. Raises RadioError."""
+        details = sighting.device.details if sighting.device else None
+        device = str(details.get("path", "")) if isinstance(details, dict) else ""
+        is_known = bool(device) and sighting.is_bonded  # else anybody may have taken its address
+        with self._ears.hearing(device) if self._ears and is_known else nullcontext([]) as heard:
+            try:
+                async with self._reach(sighting, heard) as link:
+                    yield link
+            except RadioError as error:
+                error.heard = tuple(value for _, value in heard)
+                raise
+
+    @asynccontextmanager
+    async def _reach(self, sighting: Sighting, heard: list[tuple[str, bytes]]) -> AsyncIterator[Link]:
         lost = asyncio.Event()
         options: dict[str, Any] = {"backend": self._client} if self._client else {}
         caller = type("Caller", (Caller,), {"others_wait": staticmethod(self.others_wait)})
@@ -293,7 +355,7 @@ class Radio:
         except FAILURES as error:
             raise _told(error) from error
         try:
-            yield Link(client, lost, sighting.measures_by)
+            yield Link(client, lost, sighting.measures_by, self._ears, heard)
         finally:
             with suppress(RadioError):  # it hung up by itself
                 await _step(client.disconnect(), ONE_STEP_WITHIN_S)

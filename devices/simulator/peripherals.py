@@ -193,7 +193,7 @@ class Peripheral:
         return Characteristic(uuid16(number), Properties.READ, Permissions.READABLE, CharacteristicValue(read=read))
 
     async def _be_asked(self) -> None:
-        self.asked_at_s = asyncio.get_running_loop().time()
+        self.asked_at_s = asyncio.get_running_loop().time() + self.answer_s
         await asyncio.sleep(self.answer_s)
 
     def _pairing(self, connection: Connection) -> PairingConfig:
@@ -334,7 +334,7 @@ class PressureMeter(Peripheral):
 
     def _on_subscription(self, bearer: Bearer, notify: bool, indicate: bool) -> None:
         if indicate:
-            self.start(self._send_all())
+            self.start(self._send_all(self.connection))
 
     def _on_connection(self, connection: Connection) -> None:
         super()._on_connection(connection)
@@ -342,15 +342,16 @@ class PressureMeter(Peripheral):
 
     def _on_encrypted(self) -> None:
         if self.remembers_s is not None and self._has_been_heard:
-            self.start(self._send_after(self.remembers_s))
+            self.start(self._send_after(self.remembers_s, self.connection))
 
-    async def _send_after(self, delay_s: float) -> None:
+    async def _send_after(self, delay_s: float, connection: Connection | None) -> None:
         await asyncio.sleep(delay_s)
-        await self._send_all(is_forced=True)
+        await self._send_all(connection, is_forced=True)
 
-    async def _send_all(self, is_forced: bool = False) -> None:
+    async def _send_all(self, connection: Connection | None, is_forced: bool = False) -> None:
+        """Send over this connection, and over no later one."""
         async with self._sending:
-            while self.connection is not None and not self._is_done():
+            while self.connection is connection is not None and not self._is_done():
                 if not self.model.memory:
                     await asyncio.sleep(LOOK_EVERY_S)
                     continue
@@ -364,7 +365,8 @@ class PressureMeter(Peripheral):
                     self._vanish = False
                     break
                 self.model.memory.remove(oldest)
-            await self.hang_up()
+            if self.connection is connection:
+                await self.hang_up()
 
     def _is_done(self) -> bool:
         """Say whether all is sent and nobody has asked anything for a while."""

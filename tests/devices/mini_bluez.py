@@ -84,6 +84,8 @@ class MiniBlueZ:
         self.failures: list[str] = []
         self.forgotten: set[str] = set()
         self.identities: dict[str, str] = {}
+        self.sessions: dict[str, set[str]] = {}  # who wants notifications of a characteristic; outlives the link
+        self.handles: dict[str, int] = {}
         self.connects = 0
         self.removed = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -181,6 +183,10 @@ class MiniBlueZ:
 
     async def _client_died(self, name: str) -> None:
         """The links of a killed client are hung up, so the meter keeps what was not confirmed."""
+        for path in list(self.sessions):
+            self.sessions[path].discard(name)
+            if not self.sessions[path]:
+                del self.sessions[path]
         if name.startswith(":"):
             for known in self.devices.values():
                 if known.notified and known.connection:
@@ -277,9 +283,26 @@ class MiniBlueZ:
             raise DBusFailure("Failed", ABORTED) from error
         known.connection, known.peer = connection, Peer(connection)
         known.attributes, known.notified = {}, {}
+        if str(connection.peer_address) in getattr(self.radio.keystore, "all_keys", {}):
+            self._take_up_sessions(path, known)
         self._set(path, DEVICE, Connected=Variant("b", True))
         connection.once(connection.EVENT_DISCONNECTION, lambda reason: self._gone(path, known))
         self._spawn(self._resolve(path, known, connection))
+
+    def _take_up_sessions(self, path: str, known: Known) -> None:
+        """Listen for those who wanted it before the link broke, as bluetoothd does for a paired device that is back."""
+        for below in self.sessions:
+            if below.startswith(path + "/"):
+                known.notified[below] = self._teller(below)
+                subscribers = known.peer.gatt_client.indication_subscribers
+                subscribers.setdefault(self.handles[below], set()).add(known.notified[below])
+
+    def _teller(self, path: str) -> Callable[[bytes], None]:
+        def on_value(value: bytes) -> None:
+            changes = {"Value": Variant("ay", bytes(value))}
+            self._signal(path, PROPERTIES, "PropertiesChanged", "sa{sv}as", [CHARACTERISTIC, changes, []])
+
+        return on_value
 
     def _gone(self, path: str, known: Known) -> None:
         known.connection = None
@@ -347,13 +370,14 @@ class MiniBlueZ:
             value = bytes(message.body[0])
             await self._secured(device, known, lambda: peer.write_value(attribute, value, True))
         elif member == "StartNotify":
-
-            def on_value(value: bytes) -> None:
-                self._set(path, CHARACTERISTIC, Value=Variant("ay", bytes(value)))
-
-            # one callback for both attempts, or the one after pairing delivers everything twice
-            known.notified[path] = on_value
-            await self._secured(device, known, lambda: peer.subscribe(attribute, on_value))
+            self.sessions.setdefault(path, set()).add(message.sender or "")
+            self.handles[path] = attribute.handle
+            before = known.notified.get(path)
+            # one callback for all attempts, or the one after pairing delivers everything twice
+            if before is None or before in peer.gatt_client.indication_subscribers.get(attribute.handle, ()):
+                peer.gatt_client.indication_subscribers.get(attribute.handle, set()).discard(before)
+                on_value = known.notified[path] = self._teller(path)
+                await self._secured(device, known, lambda: peer.subscribe(attribute, on_value))
             self._set(path, CHARACTERISTIC, Notifying=Variant("b", True))
         elif member == "StopNotify":
             known.notified.pop(path, None)

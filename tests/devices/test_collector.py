@@ -244,3 +244,35 @@ def test_a_pressure_clock_is_set_before_the_meter_sends_and_after_its_error_is_o
     asyncio.run(corner.collector().fetch(cast(Radio, OneLink(link)), meter, sighting))
 
     assert list(link.known) == [(600,)]
+
+
+class GoneRadio:
+    """A radio on which a meter sends as it comes and is gone before anybody could ask it anything."""
+
+    @asynccontextmanager
+    async def reach(self, sighting: Sighting) -> AsyncIterator[MemoryLink]:
+        error = RadioError("link lost")
+        error.heard = (b"\x00\x78\x00\x50\x00\x5a\x00",)
+        raise error
+        yield  # type: ignore[unreachable]
+
+
+@pytest.mark.parametrize(("address", "is_bonded", "is_kept"), [("A", True, True), ("A", False, False), ("B", True, False)])
+def test_what_a_paired_cuff_sent_before_it_could_be_called_on_is_kept_and_no_one_elses(
+    corner: Corner, address: str, is_bonded: bool, is_kept: bool
+) -> None:
+    corner.meters.enrol("p", BLOOD_PRESSURE, "Pressure", NOW)
+    corner.meters.note_seen(corner.meters.all()[-1], "A", MeterIdentity("A&D", "UA-651", "5190"), 80, NOW)
+    meter = next(meter for meter in corner.meters.all() if meter.kind == BLOOD_PRESSURE)
+    sighting = Sighting(address, "Pressure", (), cast(Any, None), is_bonded)
+    fetching = corner.collector().fetch(cast(Radio, GoneRadio()), meter, sighting)
+
+    if not is_kept:
+        with pytest.raises(RadioError):
+            asyncio.run(fetching)
+    else:
+        assert asyncio.run(fetching) == 1
+        packet = corner.journal.new_packets()[0]
+        assert not corner.journal.connection(packet.connection_id).is_clock_told
+        assert not corner.journal.is_clock_told("p"), "it is asked before it is listened to the next time"
+    assert len(corner.journal.new_packets()) == is_kept

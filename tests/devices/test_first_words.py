@@ -26,7 +26,7 @@ async def paired(corner: LinuxCorner) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("delay_s", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.3, 0.5])
 def test_what_a_paired_cuff_sends_at_once_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delay_s: float
 ) -> None:
