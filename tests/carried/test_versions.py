@@ -17,6 +17,7 @@ from shutil import rmtree
 import httpx
 import pytest
 
+from tests import run_clock
 from tests.carried.folders import COMMITS, HERE, unpack
 from tests.journey.processes import ROOT, Processes
 
@@ -69,6 +70,7 @@ def mixed(request: pytest.FixtureRequest, commit: str, older: Path, tmp_path: Pa
     """The folder as it was left, with a server of one commit and a gateway of the other; nothing runs yet."""
     unpack(commit, "sqlite", tmp_path / "data")
     processes = Processes(tmp_path / "data")
+    processes.environment.pop(run_clock.SETTING, None)  # the older program knows no clock but the machine's
     mixed = Mixed(processes, *((ROOT, older) if request.param == "older gateway" else (older, ROOT)))
     yield mixed
     processes.stop()
