@@ -10,7 +10,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-APOSTROPHES = "\u2018\u2019\u201b\u02b9\u02bb\u02bc\u02bd\u02c8\u2032\u00b4\u0060\uff07\u055a\ua78c\u1fbd\u1fbf"
+APOSTROPHES = (
+    "\u05f3\u02ee\u201c\u201d\""  # also the quotation mark that stands on the same key
+    "\u2018\u2019\u201b\u02b9\u02bb\u02bc\u02bd\u02c8\u2032\u00b4\u0060\uff07\u055a\ua78c\u1fbd\u1fbf"
+)
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u02d7\ufe58\ufe63\uff0d"
 _SIGNS = str.maketrans(dict.fromkeys(APOSTROPHES, "'") | dict.fromkeys(DASHES, "-"))
 # Cyrillic letters and the Latin ones of the same shape. Small letters of capitals that look alike belong to them too: a

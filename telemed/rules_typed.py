@@ -9,11 +9,18 @@ from datetime import date, time
 from decimal import Decimal
 
 UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))  # what pasting brings
-BETWEEN = r"\s*[.,/\\\-\u2010-\u2015\u2212:]\s*|\s+"
-DAY_FIRST = re.compile(rf"(\d{{1,2}})(?:{BETWEEN})(\d{{1,2}})(?:{BETWEEN})(\d{{1,4}})\s*(?:г\.?|год|года)?", re.ASCII)
-YEAR_FIRST = re.compile(rf"(\d{{4}})(?:{BETWEEN})(\d{{1,2}})(?:{BETWEEN})(\d{{1,2}})", re.ASCII)
-FIGURES = re.compile(r"(\d{2})(\d{2})(\d{4})", re.ASCII)
-HOUR = re.compile(rf"(\d{{1,2}})(?:{BETWEEN})(\d{{2}})|(\d{{1,2}})(\d{{2}})", re.ASCII)
+WIDE = {0xFF01 + place: 0x21 + place for place in range(94)}  # the wide figures and signs of some keyboards
+# `ю` and `б` are the keys of dot and comma under a Russian keyboard
+BETWEEN = r"\s*[.,;/\\\-\u2010-\u2015\u2212:_юб]\s*|\s+"
+# What stands behind a year: `1941 г.`, `1941 г.р.`, `1941 года рождения`, in Belarusian `г.н.`, `года нараджэння`
+OF_YEAR = r"\s*(?:г\.?\s?[рн]\.?|(?:год|года|г\.?)(?:\s(?:рождения|нараджэння))?)?"
+DAY_FIRST = re.compile(rf"(\d{{1,2}})(?:{BETWEEN})(\d{{1,2}})(?:{BETWEEN})(\d{{1,4}}){OF_YEAR}[.,;]?", re.ASCII)
+YEAR_FIRST = re.compile(rf"(\d{{4}})(?:{BETWEEN})(\d{{1,2}})(?:{BETWEEN})(\d{{1,2}})[.,;]?", re.ASCII)
+FIGURES = re.compile(rf"(\d{{2}})(\d{{2}})(\d{{4}}){OF_YEAR}[.,;]?", re.ASCII)
+OF_HOUR = r"\s*(?:ч|час|часов|г|гадз|гадзін|h)\.?\s*"
+HOUR = re.compile(
+    rf"(\d{{1,2}})(?:{OF_HOUR}|{BETWEEN})(\d{{2}})(?:\s*(?:мин|хв|м)\.?)?|(\d{{1,2}})(\d{{2}})", re.ASCII
+)
 WHOLE = re.compile(r"[-+]?(?:\d+|\d{1,3}(?: \d{3})+)", re.ASCII)
 DECIMAL = re.compile(r"[-+]?\d+(?:[.,]\d+)?", re.ASCII)
 
@@ -35,7 +42,7 @@ def read_day(text: str) -> date:
     """Return the day of `05.03.1941`, `5,3,1941`, `05-03-1941`, `05 03 1941`, `05031941`, `1941-03-05`. Raises
     Unreadable: a year of two figures could be of this century or the last, so it is asked for.
     """
-    typed = _ascii_blanks(tidy(text))
+    typed = _plain(text)
     if found := YEAR_FIRST.fullmatch(typed):
         year, month, day = found.groups()
     elif found := DAY_FIRST.fullmatch(typed) or FIGURES.fullmatch(typed):
@@ -61,7 +68,7 @@ def why_no_day(text: str) -> str:
 
 def read_hour(text: str) -> time:
     """Return the hour of `08:30`, `8.30`, `08,30`, `8-30`, `8 30`, `0830`. Raises Unreadable."""
-    found = HOUR.fullmatch(_ascii_blanks(tidy(text)))
+    found = HOUR.fullmatch(_plain(text))
     if found is None:
         raise Unreadable("not_an_hour")
     hour, minute = (part for part in found.groups() if part is not None)
@@ -73,7 +80,7 @@ def read_hour(text: str) -> time:
 
 def read_whole(text: str) -> int:
     """Return a whole number; figures may stand in groups of three. Raises Unreadable."""
-    typed = _ascii_blanks(tidy(text)).replace("\u2212", "-")
+    typed = _plain(text).replace("\u2212", "-")
     if not WHOLE.fullmatch(typed) or len(typed) > 12:
         raise Unreadable("not_a_number")
     return int(typed.replace(" ", ""))
@@ -81,14 +88,15 @@ def read_whole(text: str) -> int:
 
 def read_decimal(text: str) -> Decimal:
     """Return a number with a comma or a dot. Raises Unreadable, also for what only a program writes (1e3, NaN)."""
-    typed = _ascii_blanks(tidy(text)).replace("\u2212", "-")
+    typed = _plain(text).replace("\u2212", "-")
     if not DECIMAL.fullmatch(typed) or len(typed) > 12:
         raise Unreadable("not_a_number")
     return Decimal(typed.replace(",", "."))
 
 
-def _ascii_blanks(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
+def _plain(text: str) -> str:
+    """Return a typed word small, with single blanks and with plain figures for wide ones."""
+    return re.sub(r"\s+", " ", tidy(text).translate(WIDE).lower())
 
 
 def _may_be(day: str, month: str) -> bool:

@@ -20,7 +20,8 @@ def valid_phone(typed: str, country: str) -> str | None:
     """Return E.164 of a number that exists as a number, or None: then ask once more. The region's country reads it first,
     then the neighbour's way to write is tried.
     """
-    text = DASHES.sub("-", unicodedata.normalize("NFKC", typed)).strip()
+    seen = "".join(sign for sign in typed if unicodedata.category(sign) != "Cf")  # marks that a phone book copies along
+    text = DASHES.sub("-", unicodedata.normalize("NFKC", seen)).strip()
     if not WRITTEN.fullmatch(text):
         return None
     text = re.sub(r"^\s*00(?!0)", "+", text)  # dialled from most countries; "00" begins no number of either

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from telemed.patients.rules_birth import Birth
 from telemed.rules_spelling import has_two_alphabets
 from telemed.rules_text import length
+from telemed.rules_typed import WIDE
 
 PURPOSES = ("care", "telemedicine", "delivery", "notifications")
 UNDO_WITHIN = timedelta(seconds=30)
@@ -31,8 +32,8 @@ SNILS_UNCHECKED_UP_TO = 1_001_998  # numbers up to 001-001-998 carry no check nu
 
 
 def digits(text: str | None) -> str:
-    """Return the digits of a typed number."""
-    return re.sub(r"\D", "", text or "")
+    """Return the digits of a typed number: wide ones as plain ones, so that one number is one; none of other scripts."""
+    return re.sub(r"[^0-9]", "", (text or "").translate(WIDE))
 
 
 def snils_is_right(text: str) -> bool:

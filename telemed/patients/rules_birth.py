@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from telemed.rules_typed import read_day, tidy
+from telemed.rules_typed import BETWEEN, OF_YEAR, WIDE, read_day, tidy
 
 # A year alone, also as lists write it whose day and month nobody knows: 00.00.1948.
-YEAR = re.compile(r"(?:(?:00|\?\?|--|xx|хх)[.,/ \-]){0,2}([0-9]{4})\s*(?:г\.?|год|года)?", re.IGNORECASE)
+_UNKNOWN = r"(?:00?|\?\??|--|__|xx|хх)"
+YEAR = re.compile(rf"(?:{_UNKNOWN}(?:{BETWEEN})){{0,2}}([0-9]{{4}}){OF_YEAR}[.,;]?", re.IGNORECASE)
+YEAR_FIRST = re.compile(rf"([0-9]{{4}})(?:(?:{BETWEEN}){_UNKNOWN}){{1,2}}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Birth:
 
 def read_birth(text: str) -> Birth:
     """Return the birth of `08.03.1948`, `1948` or `00.00.1948`. Raises Unreadable as `read_day` does."""
-    if found := YEAR.fullmatch(tidy(text)):
+    typed = tidy(text).translate(WIDE)
+    if found := YEAR.fullmatch(typed) or YEAR_FIRST.fullmatch(typed):
         return Birth(int(found.group(1)))
     return Birth.on(read_day(text))

@@ -6,13 +6,25 @@ import re
 from dataclasses import dataclass
 
 from telemed.patients.rules_birth import Birth, read_birth
-from telemed.rules_keyboards import TOKEN_LENGTH, token_readings
-from telemed.rules_typed import Unreadable, tidy
+from telemed.rules_keyboards import HEX, TOKEN_LENGTH, code_readings, token_readings
+from telemed.rules_typed import OF_YEAR, Unreadable, tidy
 
-DAY = re.compile(r"\b\d{1,2}\s?[.,/\-]\s?\d{1,2}\s?[.,/\-]\s?\d{4}(?:\s*(?:г\.?|год|года))?|\b\d{4}-\d\d-\d\d\b")
-YEAR = re.compile(r"(?<![\d.])(?:19|20)\d\d(?![\d.])(?:\s*(?:г\.?|год|года)(?!\w))?")
+_BETWEEN = r"(?:\s?[.,;/\\\-\u2010-\u2015\u2212:]\s?|\s)"
+DAY = re.compile(
+    rf"(?<!\d)(?:\d\d?{_BETWEEN}\d\d?{_BETWEEN}|\d{{4}})(?:19|20)\d\d(?!\d){OF_YEAR}(?!\w)"
+    rf"|(?<!\d)(?:19|20)\d\d{_BETWEEN}\d\d?{_BETWEEN}\d\d?(?!\d)",
+    re.IGNORECASE,
+)
+YEAR = re.compile(rf"(?<![\d.])(?:19|20)\d\d(?![\d.]){OF_YEAR}(?!\w)", re.IGNORECASE)
+# What people write before a number or a date; it belongs to no name.
+LABEL = re.compile(
+    r"\b(?:тел|телефон|тэл|тэлефон|снилс|снілс|полис|поліс|омс|д\.\s?р|род|рожд|р|нар|н|phone|snils|policy|born)[.:]{0,2}"
+    r"\s*№?\s*(?=\+?\d)",
+    re.IGNORECASE,
+)
 NUMBER = re.compile(r"\+?\d[\d\s().\-/]{4,}\d")
 LETTER = re.compile(r"[^\W\d_]")
+MISTYPED_MOST, MISCOUNTED_MOST = 6, 4
 
 
 @dataclass(frozen=True)
@@ -32,16 +44,30 @@ def read_search(text: str) -> Search:
         return Search(card=typed)
     if not LETTER.search(typed):
         return Search(number=typed)
-    typed, born = _without_birth(typed)
+    typed, born = _without_birth(LABEL.sub(" ", typed))
     found = NUMBER.search(typed)
-    name = re.sub(r"[,;:|]|\s+", " ", NUMBER.sub(" ", typed, count=1) if found else typed)
+    name = re.sub(r"[,;:|№]|\s+", " ", NUMBER.sub(" ", typed, count=1) if found else typed)
     return Search(number=found.group() if found else "", name=" ".join(name.split()), born=born)
 
 
 def _is_card(typed: str) -> bool:
-    """A card has 32 hexadecimal figures under any keyboard; a few may be mistyped, and it is no name all the same."""
-    longest = max(token_readings(typed), key=len)
-    return len(longest) == TOKEN_LENGTH and sum(sign.isdigit() for sign in longest) >= 4 and not NUMBER.fullmatch(typed)
+    """A card has 32 hexadecimal figures under any keyboard. A few may be mistyped, in one word also missing or doubled: it
+    is no name all the same. A name with its birth date and a number is as long, and may be of such letters alone.
+    """
+    if NUMBER.fullmatch(typed):
+        return False
+    if "#" in typed or "№" in typed:
+        return any(_is_code(one, 0) for one in token_readings(typed))
+    is_one_word = " " not in typed
+    if not is_one_word and DAY.search(typed):
+        return False
+    return any(_is_code(one, MISCOUNTED_MOST if is_one_word else 0) for one in code_readings(typed))
+
+
+def _is_code(reading: str, miscounted: int) -> bool:
+    known = sum(sign in HEX for sign in reading)
+    has_length = abs(len(reading) - TOKEN_LENGTH) <= miscounted
+    return has_length and known >= len(reading) - MISTYPED_MOST and any(map(str.isdigit, reading))
 
 
 def _without_birth(typed: str) -> tuple[str, Birth | None]:

@@ -264,7 +264,9 @@ def card() -> ResponseReturnValue:
 def show_card() -> ResponseReturnValue:
     """Open the patient's own pages for who shows a living card."""
     form = CardForm()
-    patient_id = service.show_card(services(), form.token.data or "") if form.validate_on_submit() else None
+    if not form.validate_on_submit():
+        return render_template("patients/show_card.html", form=form), 422
+    patient_id = service.show_card(services(), form.token.data or "")
     if patient_id is None:
         form.form_errors.append(service.why_no_card(services(), form.token.data or ""))
         return render_template("patients/show_card.html", form=form), 404

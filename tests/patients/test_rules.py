@@ -18,6 +18,11 @@ def test_a_right_snils_is_taken(snils: str) -> None:
     assert rules.snils_is_right(snils)
 
 
+def test_a_number_is_one_in_whatever_figures_it_is_typed() -> None:
+    assert rules.digits("１１２-２３３-４４５ ９５") == "11223344595"
+    assert rules.digits("\u0661\u0661\u0662") == ""
+
+
 @pytest.mark.parametrize("snils", ["112-233-445 96", "112-233-445", "", "abc", "1122334459", "112233445955"])
 def test_a_wrong_snils_is_refused(snils: str) -> None:
     assert not rules.snils_is_right(snils)

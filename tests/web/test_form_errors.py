@@ -69,6 +69,15 @@ def test_a_dead_card_is_said(stranger: FlaskClient, services: Services) -> None:
     assert problems_of(answer) == [i18n.code_text("en", "card_ended")]
 
 
+@pytest.mark.parametrize("typed", ["", " ", "x" * 201])
+def test_a_card_that_nobody_looked_for_is_not_called_unknown(stranger: FlaskClient, typed: str) -> None:
+    answer = stranger.post("/card", data={"token": typed})
+
+    assert answer.status_code == 422
+    said = i18n.code_text("en", "too_long" if len(typed) > 1 else "required")
+    assert problems_of(answer) == [f"Code of the card: {said}"]
+
+
 def test_an_unknown_rating_link_is_said(stranger: FlaskClient) -> None:
     answer = stranger.post("/rate", data={"token": "a" * 32, "score": "5"})
 
