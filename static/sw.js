@@ -18,6 +18,7 @@ const PARTS = [
   "/static/js/lib/menu.js",
   "/static/js/lib/api.js",
   "/static/js/lib/words.js",
+  "/static/js/lib/dates.js",
   "/static/js/lib/code-readings.js",
   "/static/js/lib/notice.js",
   "/static/js/delivery/round.js",

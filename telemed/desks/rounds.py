@@ -13,6 +13,7 @@ from telemed.delivery import service as delivery
 from telemed.errors import Conflict, Invalid
 from telemed.ids import parse_id
 from telemed.rules_typed import Unreadable, read_day, tidy
+from telemed.web import words
 from telemed.web.guard import guard, services, who
 from telemed.web.words import say_code
 
@@ -92,7 +93,7 @@ def lose(parcel_id: UUID) -> ResponseReturnValue:
 def my_round() -> ResponseReturnValue:
     """Give the postman's phone its page: a shell without anybody's data, which the phone may keep."""
     g.needs_wasm = True
-    return render_template("desks/rounds/my_round.html")
+    return render_template("desks/rounds/my_round.html", zone=words.own_zone())
 
 
 def _then(done: str, deed: Callable[[], object]) -> ResponseReturnValue:

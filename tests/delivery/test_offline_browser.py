@@ -146,6 +146,18 @@ def wait_until_sent(page: Page) -> None:
     expect(page.locator("[data-unsent]")).to_have_attribute("data-unsent", "0", timeout=15_000)
 
 
+def test_the_round_tells_the_branchs_time_on_a_phone_of_another_zone(
+    chromium: Browser, address: str, services: Services, post: Post
+) -> None:
+    post.parcel("given")
+    with page_of(chromium, services, address, cast.FEDOR, 390, 844, timezone_id="Asia/Kamchatka") as page:
+        page.goto("/round")
+        expect(page.locator("[data-line]")).to_contain_text("Sent at")
+        moscow = page.evaluate("new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Moscow', hour: '2-digit' }).format()")
+
+        expect(page.locator("[data-line]")).to_contain_text(f"Sent at {moscow}:")
+
+
 def test_a_hand_over_with_no_network_is_sent_later_exactly_once(phone: BrowserContext, post: Post) -> None:
     parcel_id, other = post.parcel("given"), post.parcel("given", cast.IVAN)
     secret = post.secret(parcel_id)

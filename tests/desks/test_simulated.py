@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -141,6 +142,7 @@ def test_values_mean_and_trend_of_the_doctor_say_simulated(
     values, trend = page.split('class="values"')[1], page.split('<figure class="trend">')[1]
 
     assert "data-series-mean" in values
+    assert not re.search(r"</span><small>(Rule|Правил)", values), "a pulse of 82 and the rule must not run into one word"
     assert values.count("<tr data-reading") == 4
     assert "Upper pressure, the line marks 140" in trend
     assert page.count(MARK) == (7 if marked else 0), "four values, the mean, the picture and the chart"

@@ -104,6 +104,16 @@ def test_the_doctor_may_open_what_the_meter_sent(
     assert "received right after the measurement" in page
 
 
+@pytest.mark.parametrize(("language", "unit"), [("ru", "моль/л"), ("be", "моль/л"), ("en", "mol/L")])
+def test_the_unit_of_the_meter_is_in_the_doctors_language(
+    sign_in: SignIn, sender: Sender, services: Services, visit: UUID, language: str, unit: str
+) -> None:
+    sender.judged([sender.opened(visit), sender.reading(visit, **sender.glucose(5.8))])
+    page = _page(sign_in(cast.VERA), language, taken(services, visit))
+
+    assert re.search(rf"<dd>\s*{unit}\s*</dd>", page)
+
+
 def test_what_says_nothing_of_the_patient_stands_after_what_does(
     sign_in: SignIn, sender: Sender, services: Services, visit: UUID, clock: Clock
 ) -> None:

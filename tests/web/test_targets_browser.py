@@ -46,6 +46,22 @@ def test_every_target_is_48_px(phone: BrowserContext, path: str) -> None:
     assert page.evaluate(WIDE)
 
 
+@pytest.mark.parametrize("path", ["/patients/{maria}", "/counter/visits/{visit}", "/branch", "/day", "/counter"])
+def test_a_link_of_the_counter_that_stands_alone_is_48_px(
+    chromium: Browser, address: str, services: Services, hands: Hands, path: str  # noqa: F811
+) -> None:
+    hands.booking(cast.IVAN)
+    visit = hands.visit()
+    context = chromium.new_context(base_url=address, viewport={"width": 390, "height": 844})
+    token = open_session(services, account_id=cast.ANNA.id)
+    context.add_cookies([{"name": COOKIE, "value": token, "url": address}, {"name": "lang", "value": "ru", "url": address}])
+    page = context.new_page()
+    page.goto(path.format(maria=cast.MARIA.id, visit=visit))
+
+    assert [one for one in page.evaluate(SMALL) if not one.startswith("A Telemed")] == []
+    context.close()
+
+
 def test_the_emergency_numbers_are_dialled_by_a_press(phone: BrowserContext) -> None:
     page = phone.new_page()
     page.goto("/my")

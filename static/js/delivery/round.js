@@ -1,5 +1,6 @@
 // The postman's page: the list of stops out of the phone's store, with or without a network.
 
+import { clock, isKnown, shortDay } from "lib/dates.js";
 import { say } from "lib/notice.js";
 import { word } from "lib/words.js";
 import { Outbox } from "./outbox.js";
@@ -11,6 +12,8 @@ const TICK_MS = 60_000;
 const REFUSED = ["conflict", "rejected"];
 const page = document.querySelector("[data-round]");
 const postman = page.dataset.postman;
+// The times are those of the branch, as on the dispatcher's page; a page kept by an earlier release names none.
+const zone = isKnown(page.dataset.zone) ? page.dataset.zone : undefined;
 const part = (name) => page.querySelector(`[data-${name}]`);
 let unsentCount = 0;
 let waiting = new Set(); // notes that lay in the store unsent when it was last asked
@@ -138,13 +141,13 @@ function lastOf(fresh, stop, kinds) {
 }
 
 function showDone(mine) {
-  const today = mine.filter((note) => !REFUSED.includes(note.status) && new Date(note.noted_at).toDateString() === new Date().toDateString());
+  const today = mine.filter((note) => !REFUSED.includes(note.status) && shortDay(note.noted_at, zone) === shortDay(Date.now(), zone));
   part("done-part").hidden = today.length === 0;
   part("done").replaceChildren(...today.map((note) => line(describe(note))));
 }
 
 function describe(note) {
-  const time = new Date(note.noted_at).toTimeString().slice(0, 5);
+  const time = clock(note.noted_at, zone);
   const reason = note.report.reason ? `, ${word(`code:${note.report.reason}`)}` : "";
   return `${time} ${note.number ?? ""} ${word(kindOf(note))}${reason}${note.status === null ? ` (${word("not_sent")})` : ""}`;
 }
@@ -221,7 +224,7 @@ function showLine(error) {
   if (error instanceof store.StoreError) return void (part("line").textContent = word(error.code));
   const needsSignIn = error?.status === 401;
   part("sign-in").hidden = !needsSignIn;
-  const time = new Date().toTimeString().slice(0, 5);
+  const time = clock(Date.now(), zone);
   part("line").textContent = !error ? word("sent_at", { time }) : error.status === 0 ? word("offline") : error.sentence;
 }
 

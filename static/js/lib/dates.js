@@ -19,6 +19,15 @@ export function dayAndClock(moment, zone) {
   return `${shortDay(moment, zone)}.${fields(moment, zone).year} ${clock(moment, zone)}`;
 }
 
+/** Whether this browser knows a zone by its name; an old one may not know a new zone. */
+export function isKnown(zone) {
+  try {
+    return Boolean(zone) && Boolean(new Intl.DateTimeFormat("en-GB", { timeZone: zone }));
+  } catch {
+    return false;
+  }
+}
+
 function fields(moment, zone) {
   const parts = new Intl.DateTimeFormat("en-GB", { ...FIELDS, timeZone: zone }).formatToParts(moment);
   return Object.fromEntries(parts.map(({ type, value }) => [type, value]));
