@@ -22,7 +22,7 @@ HOUR = re.compile(
     rf"(\d{{1,2}})(?:{OF_HOUR}|{BETWEEN})(\d{{2}})(?:\s*(?:мин|хв|м)\.?)?|(\d{{1,2}})(\d{{2}})", re.ASCII
 )
 WHOLE = re.compile(r"[-+]?(?:\d+|\d{1,3}(?: \d{3})+)", re.ASCII)
-DECIMAL = re.compile(r"[-+]?\d+(?:[.,]\d+)?", re.ASCII)
+DECIMAL = re.compile(r"[-+]?\d+(?:[.,юб]\d+)?", re.ASCII)
 
 
 class Unreadable(ValueError):
@@ -91,7 +91,7 @@ def read_decimal(text: str) -> Decimal:
     typed = _plain(text).replace("\u2212", "-")
     if not DECIMAL.fullmatch(typed) or len(typed) > 12:
         raise Unreadable("not_a_number")
-    return Decimal(typed.replace(",", "."))
+    return Decimal(re.sub("[,юб]", ".", typed))
 
 
 def _plain(text: str) -> str:

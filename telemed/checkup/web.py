@@ -23,6 +23,10 @@ RED_WAIT_S = 2.0  # so long a red card may wait for its answers to be stored
 YES_NO: dict[str, dict[str, bool | None]] = {
     "fasting": {"yes": True, "no": False, "unknown": None}, "known_hypertension": {"yes": True, "no": False}
 }  # fmt: skip
+TEXT_LABELS = {
+    "medicines": "Which medicines does the patient take?", "allergies": "Allergies?",
+    "question": "What does the patient want to ask the doctor?",
+}  # fmt: skip
 
 
 @pages.get("/visits/<uuid:visit_id>/questions")
@@ -63,8 +67,9 @@ def store_correction(visit_id: UUID) -> ResponseReturnValue:
     except Invalid as error:
         return _correction(visit_id, error.faults), 422
     except Conflict as error:
-        flash(words.say_code(error.code, **error.facts), "warn")
-        return redirect(url_for("counter.visit", visit_id=visit_id))
+        if _has_red_flag():
+            raise  # the red card, whatever the visit's state
+        return _given_back(visit_id, error, {name: changes.get(name, "") for name in rules.TEXTS})
     if not is_red:
         flash("The correction is kept. The doctor sees both.", "success")
     return redirect(url_for("counter.emergency" if is_red else "counter.visit", visit_id=visit_id))
@@ -103,8 +108,21 @@ def complete(visit_id: UUID) -> ResponseReturnValue:
         )
         return page, error.status
     except Conflict as error:
-        flash(words.say_code(error.code, **error.facts), "warn")
+        return _given_back(visit_id, error, texts)
     return redirect(url_for("counter.visit", visit_id=visit_id))
+
+
+def _given_back(visit_id: UUID, error: Conflict, typed: dict[str, str]) -> ResponseReturnValue:
+    """Give words back that the visit does not take now; where there are none, say why on its page."""
+    if not any(typed.values()):
+        flash(words.say_code(error.code, **error.facts), "warn")
+        return redirect(url_for("counter.visit", visit_id=visit_id))
+    given = [(words.say(label), typed[name]) for name, label in TEXT_LABELS.items()]
+    page = render_template(
+        "parts/given_back.html", code=error.code, given=given, back_text=words.say("Back to the visit"),
+        back=url_for("counter.visit", visit_id=visit_id),
+    )  # fmt: skip
+    return page, error.status
 
 
 @pages.post("/visits/<uuid:visit_id>/measure")

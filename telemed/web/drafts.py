@@ -24,6 +24,7 @@ from telemed.web.live import COOKIE
 log = structlog.get_logger()
 api = Blueprint("drafts", __name__)
 WAIT_S = 0.3
+CHOICES = {"sex", "language", "type_size", "category", "arm", "cuff", "fasting", "basis", "rx_by_post", "doctor_id", "sure"}
 NOT_WORDS = {"csrf_token", "draft", "password"}
 
 
@@ -94,8 +95,13 @@ def drop() -> ResponseReturnValue:
 def list_own() -> ResponseReturnValue:
     """Show a reader whose browser runs no scripts the own unsent words, to be copied; codes and ids are no words."""
     found = drafts.own_drafts(services(), who())
-    texts = [([text for _name, text in typed if len(text) > 3 and not parse_id(text)], at) for typed, at in found]
+    texts = [([text for name, text in typed if _is_typed(name, text)], at) for typed, at in found]
     return render_template("drafts/page.html", texts=texts)
+
+
+def _is_typed(name: str, text: str) -> bool:
+    """Tell a typed word from what a form holds for a choice: an id, a code of ours."""
+    return len(text) > 3 and not parse_id(text) and name not in CHOICES
 
 
 def _author() -> UUID | None:

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from telemed.access import accounts, drafts
 from telemed.access.models import AuditRow, Draft
 from telemed.bootstrap import Application
+from telemed.consultation import service as consultations
 from telemed.errors import Invalid
 from telemed.services import Services
 from telemed.web.live import COOKIE
@@ -260,10 +261,34 @@ def test_without_scripts_the_words_stand_on_a_page_of_their_own(
     anna = sign_in(cast.ANNA)
     assert "/drafts" in anna.get("/patients/new").text
     clock.forward(minutes=31)
-    typed = {"patient_id": str(cast.MARIA.id), "category": "other", "text": "Долго ждала в очереди"}
+    typed = {"patient_id": str(cast.MARIA.id), "category": "other", "sex": "female", "text": "Долго ждала в очереди"}
     anna.post("/complaints/new", data={"draft": about(cast.MARIA), **typed})
 
     page = again(application, cast.ANNA).get("/drafts").text
     assert "Долго ждала в очереди" in page
     assert str(cast.MARIA.id) not in page
+    assert ">female<" not in page
+    assert ">other<" not in page
     assert "Долго ждала" not in sign_in(cast.BORIS).get("/drafts").text
+
+
+def test_without_scripts_a_doctors_note_is_kept_over_lunch_too(
+    application: Application, sign_in: SignIn, services: Services, hands: Hands, clock: Clock
+) -> None:
+    hands.shift()
+    visit_id = hands.visit(state="ready")
+    with services.db.write() as tx:
+        case_id = consultations.queue_case(services, tx, visit_id, "YELLOW")
+    assert case_id is not None
+    consultations.take(services, cast.VERA.who, case_id)
+    vera = sign_in(cast.VERA)
+    page = vera.get(f"/doctor/cases/{case_id}").text
+    mark = re.search(r'<noscript><input type="hidden" name="draft" value="([^"]+)">', page)
+    assert mark
+    clock.forward(minutes=31)
+
+    answer = vera.post(f"/consultations/{case_id}/note", data={"draft": mark[1], "plan": "Сахар утром"})
+
+    assert answer.status_code == 401
+    assert "with what you typed" in answer.text
+    assert "Сахар утром" in again(application, cast.VERA).get("/drafts").text

@@ -132,6 +132,25 @@ def test_answers_added_later_come_back_when_one_is_too_long(sign_in: SignIn, vis
     assert problems_of(answer) == ["Which medicines does the patient take? This is too long; make it shorter."]
 
 
+@pytest.mark.parametrize("form", ["complete", "correct"])
+def test_answers_that_come_before_the_questions_come_back(sign_in: SignIn, hands: Hands, form: str) -> None:
+    visit_id = hands.visit()
+
+    answer = sign_in(cast.ANNA).post(f"/visits/{visit_id}/{form}", data={"medicines": "вечером по 1/2"})
+
+    assert answer.status_code == 409
+    assert "вечером по 1/2" in answer.text
+    assert "Your words, not saved:" in answer.text
+
+
+def test_a_red_flag_of_a_visit_that_is_over_leads_to_the_card_all_the_same(sign_in: SignIn, hands: Hands) -> None:
+    visit_id = hands.visit(state="closed", closed_at=cast.NOON)
+
+    answer = sign_in(cast.ANNA).post(f"/visits/{visit_id}/correct", data={f"symptom-{checkup.RED_FLAGS[0]}": "yes"})
+
+    assert "103" in words_of(answer.text)
+
+
 def test_answers_that_fit_their_field_are_stored_whole(sign_in: SignIn, services: Services, hands: Hands) -> None:
     visit_id = hands.visit()
 

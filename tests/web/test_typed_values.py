@@ -84,8 +84,10 @@ def test_what_is_no_whole_number_is_refused(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "number"), [("5,6", "5.6"), ("5.6", "5.6"), (" 5,60 ", "5.60"), ("5", "5"), ("\u00a05,6\u00a0", "5.6")]
-)
+    ("typed", "number"),
+    [("5,6", "5.6"), ("5.6", "5.6"), (" 5,60 ", "5.60"), ("5", "5"), ("\u00a05,6\u00a0", "5.6"), ("5ю6", "5.6"),
+     ("5Б6", "5.6")],
+)  # fmt: skip
 def test_a_decimal_is_taken_with_comma_or_dot(typed: str, number: str) -> None:
     assert rules_typed.read_decimal(typed) == Decimal(number)
 
