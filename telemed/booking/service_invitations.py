@@ -19,6 +19,8 @@ from telemed.patients import service as patients
 from telemed.patients.models import Patient
 from telemed.services import Services
 
+CALLED_WITH = ("care", "notifications")  # who takes one of these consents back is called no more
+
 
 @dataclass(frozen=True)
 class InvitationView:
@@ -41,7 +43,7 @@ def invite(
     same invitation. A doctor must say why, and that is sealed; nobody else has a medical reason to pick.
 
     Raises Invalid for a reason that is missing, unknown or not this role's to give, Conflict("invitation_id_used") when
-    the id belongs to another patient's.
+    the id belongs to another patient's, Conflict("consent_withdrawn") for who does not want to be called any more.
     """
     if who.role == "doctor" and reason not in rules.REASONS:
         raise Invalid(fields={"reason": "required"})
@@ -53,6 +55,7 @@ def invite(
     with services.act(who, "invitation.create", subject) as tx:
         # The patient's row is the queue for two presses of the button at the same moment.
         tx.get(Patient, patient_id, with_for_update=True)
+        patients.refuse_withdrawn(tx, patient_id, *CALLED_WITH)
         known = tx.get(Invitation, invitation_id) if invitation_id else None
         if known is not None and known.patient_id != patient_id:
             raise Conflict("invitation_id_used")
@@ -112,7 +115,9 @@ def invitation_reasons(services: Services, who: Principal, patient_id: UUID) -> 
 
 
 def invitations(services: Services, who: Principal) -> list[InvitationView]:
-    """Return the branch's call list with names and phones, those still to be called first; audited."""
+    """Return the branch's call list with names and phones, those still to be called first; audited. Who took the consent
+    back is on it no more from that moment, and again when it is given anew.
+    """
     with services.act(who, "invitation.list", Subject(branch_id=who.branch_id, region_id=None)) as tx:
         rows = tx.scalars(
             select(Invitation).where(Invitation.branch_id == who.branch_id).order_by(Invitation.created_at).limit(200)
@@ -124,6 +129,7 @@ def invitations(services: Services, who: Principal) -> list[InvitationView]:
                 row.outcome, row.refusal, rules.rests(row.attempts, row.outcome),
             )
             for row in rows
+            if not any(patients.is_withdrawn(tx, row.patient_id, purpose) for purpose in CALLED_WITH)
         ]  # fmt: skip
     return sorted(views, key=lambda view: view.rests)
 

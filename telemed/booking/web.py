@@ -45,6 +45,10 @@ def invite() -> ResponseReturnValue:
         service.invite(services(), who(), _id("patient_id"), reason, parse_id(request.form.get("id")))
     except Invalid:
         flash("Choose why the patient is to be invited.", "warn")
+    except Conflict as error:
+        if error.code != "consent_withdrawn":
+            raise
+        flash(words.say_code(error.code), "warn")
     else:
         flash("The patient is on the call list.", "success")
     return redirect(target if forms.is_own_path(target) else url_for(own))

@@ -14,6 +14,7 @@ from telemed.crypto.keys import SubjectKey
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound
 from telemed.ids import new_id
 from telemed.outbox import Job
+from telemed.patients import service as patients
 from tests import cast
 from tests.prescription import made
 
@@ -255,6 +256,24 @@ def test_no_file_holds_the_reason_after_it_was_sealed(services, hands, chores, s
     services.db.checkpoint()
 
     assert b"hypertension-xq7" not in b"".join(file.read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("purpose", ["notifications", "care"])
+def test_who_takes_the_consent_back_is_off_the_list_at_once_and_not_put_on_it_again(
+    services, invitation, sign_in, purpose
+):
+    patients.give_consent(services, ANNA, cast.MARIA.id, purpose)
+    anna = sign_in(cast.ANNA)
+    assert cast.MARIA.phone in anna.get("/invitations").text
+    patients.withdraw_consent(services, ANNA, cast.MARIA.id, purpose)
+    page = anna.post("/invitations", data={"patient_id": str(cast.MARIA.id)}, follow_redirects=True).text
+
+    assert "The patient has taken the consent back" in page
+    assert cast.MARIA.phone not in page
+    assert seen(services) == {}
+
+    patients.give_consent(services, ANNA, cast.MARIA.id, purpose)
+    assert invitation in seen(services)
 
 
 def test_another_branch_may_neither_invite_nor_answer(services, invitation):
