@@ -26,6 +26,7 @@ from telemed.services import Services
 SEARCH_DAYS_MAX = 60
 SLOTS_SHOWN = 60
 TIMES_SHOWN = 3  # a hurried clerk reads three times aloud, not sixty buttons
+LONGEST_SHIFT = timedelta(hours=16)
 LOOK_AHEAD = timedelta(minutes=max(rules.SLOT_MINUTES))
 
 
@@ -80,10 +81,10 @@ def add_shift(
     """Put a doctor on duty. Raises Invalid, also for hours that overlap another shift of the same doctor, and with the
     nearest good time for a begin off the five-minute grid.
     """
-    if not starts_at < ends_at <= starts_at + timedelta(hours=16):
-        raise Invalid(fields={"ends_at": "period_invalid"})
     if slot_minutes not in rules.SLOT_MINUTES:
         raise Invalid(fields={"slot_minutes": "required"})
+    if not timedelta(minutes=slot_minutes) <= ends_at - starts_at <= LONGEST_SHIFT:
+        raise Invalid(fields={"ends_at": "shift_length"})
     if (nearest := rules.nearest_cell(starts_at)) != starts_at:
         raise Invalid(fields={"starts_at": "off_the_grid"}, nearest=iso(nearest))
     if ends_at <= services.clock():

@@ -209,7 +209,7 @@ def add_shift() -> ResponseReturnValue:
             services(), who(), UUID(form.doctor_id.data), starts_at, ends_at, int(form.slot_minutes.data)
         )  # fmt: skip
     except Invalid as error:
-        form.take(error, **_nearest(error, zone))
+        form.take(error, **_nearest(error, starts_at, zone))
         return _roster_page(form), 422
     flash("The shift is planned.", "success")
     return redirect(url_for("booking.roster"))
@@ -251,10 +251,14 @@ class ShiftForm(forms.PageForm):
         )
 
 
-def _nearest(error: Invalid, zone: ZoneInfo) -> dict[str, str]:
-    """Return the nearest good time of a refused begin, by the region's clock."""
-    nearest = error.facts.get("nearest")
-    return {"nearest": f"{parse_iso(str(nearest)).astimezone(zone):%H:%M}"} if nearest else {}
+def _nearest(error: Invalid, starts_at: datetime, zone: ZoneInfo) -> dict[str, str]:
+    """Return the nearest good time of a refused begin, by the region's clock and on the same day."""
+    if "nearest" not in error.facts:
+        return {}
+    begin, nearest = starts_at.astimezone(zone), parse_iso(str(error.facts["nearest"])).astimezone(zone)
+    if nearest.date() > begin.date():
+        nearest -= timedelta(seconds=rules.CELL_S)
+    return {"nearest": f"{nearest:%H:%M}"}
 
 
 def _shift_form() -> ShiftForm | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
 
 from telemed.checkup import rules, service, service_simulated
 from telemed.errors import Conflict, Invalid
@@ -86,9 +87,14 @@ def _has_red_flag() -> bool:
 
 @last_word("checkup.answer", "checkup.store_correction")
 def show_card_alone(code: str) -> str | None:
-    """Show the red card by the form alone, whatever went wrong with it: nobody has been told."""
-    if not _has_red_flag():
-        return None
+    """Show the red card by the form alone, whatever went wrong with it: nobody has been told. Of a form that could not be
+    read at all nobody knows whether a red flag was in it: it counts as one.
+    """
+    try:
+        if not _has_red_flag():
+            return None
+    except HTTPException:
+        pass
     visit_id = (request.view_args or {}).get("visit_id")
     return render_template("checkup/emergency.html", visit_id=visit_id, is_late=code == "not_stored_yet")
 

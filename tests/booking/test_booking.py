@@ -413,7 +413,10 @@ def test_the_coordinator_plans_the_regions_doctors(services):
 
 @pytest.mark.parametrize(
     ("hours", "minutes", "code"),
-    [(0, 15, "period_invalid"), (-1, 15, "period_invalid"), (17, 15, "period_invalid"), (4, 7, "required")],
+    [
+        (0, 15, "shift_length"), (-1, 15, "shift_length"), (17, 15, "shift_length"), (0.25, 20, "shift_length"),
+        (4, 7, "required"),
+    ],
 )
 def test_a_shift_that_makes_no_sense_is_refused(services, hours, minutes, code):
     ends = cast.NOON + timedelta(hours=hours)

@@ -14,6 +14,7 @@ from telemed.clock import iso
 from telemed.ids import new_id
 from tests import cast
 from tests.make import Hands
+from tests.page import problems_of
 
 SignIn = Callable[[cast.Person | cast.Villager], FlaskClient]
 
@@ -248,6 +249,24 @@ def test_the_roster_says_the_nearest_time_a_shift_may_begin(sign_in: SignIn, lan
     assert answer.status_code == 422
     assert answer.text.count(said) == 2, "above the form and beside the field"
     assert 'value="09:03"' in answer.text
+
+
+def test_the_nearest_time_is_one_of_the_same_day(sign_in: SignIn) -> None:
+    shift = {"doctor_id": str(cast.VERA.id), "day": "27.11.2026", "starts_at": "23:58", "ends_at": "06:00"}
+
+    answer = sign_in(cast.GALINA).post("/roster", data={**shift, "slot_minutes": "15"})
+
+    assert "The nearest time is 23:55" in answer.text
+
+
+def test_a_shift_too_short_for_one_patient_is_told_in_its_own_words(sign_in: SignIn) -> None:
+    shift = {"doctor_id": str(cast.VERA.id), "day": "27.11.2026", "starts_at": "09:00", "ends_at": "09:10"}
+
+    answer = sign_in(cast.GALINA).post("/roster", data={**shift, "slot_minutes": "15"})
+
+    assert problems_of(answer) == [
+        "To: A shift lasts at least one patient's time and at most 16 hours. Check begin and end."
+    ]
 
 
 def test_the_roster_points_to_old_shifts_that_begin_off_the_grid(sign_in: SignIn, hands: Hands) -> None:

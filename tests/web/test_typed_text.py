@@ -151,6 +151,18 @@ def test_a_red_flag_of_a_visit_that_is_over_leads_to_the_card_all_the_same(sign_
     assert "103" in words_of(answer.text)
 
 
+@pytest.mark.parametrize("form", ["questions", "correct"])
+def test_a_form_with_a_red_flag_that_is_too_large_to_be_read_leads_to_the_card(
+    sign_in: SignIn, hands: Hands, form: str
+) -> None:
+    typed = {**CALM, f"symptom-{checkup.RED_FLAGS[0]}": "yes", "medicines": "ж" * 600_000}
+
+    answer = sign_in(cast.ANNA).post(f"/visits/{hands.visit()}/{form}", data=typed)
+
+    assert answer.status_code == 413
+    assert "103" in words_of(answer.text)
+
+
 def test_answers_that_fit_their_field_are_stored_whole(sign_in: SignIn, services: Services, hands: Hands) -> None:
     visit_id = hands.visit()
 
