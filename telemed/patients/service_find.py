@@ -156,11 +156,17 @@ def _number_indexes(services: Services, who: Principal, number: str) -> dict[str
 
 
 def _name_indexes(services: Services, name: str, born: Birth) -> list[bytes]:
-    """Return the indexes of what a typed name may be: with a patronymic at its end, or without."""
+    """Return the indexes of what a typed name may be: with a patronymic at its end, or without; or the given name first."""
     words = name.split(" ")
     names = {" ".join(words[:end]) for end in range(max(1, min(2, len(words))), len(words) + 1)} if words else set()
     longest = sorted(names, key=len)[-3:]  # "Мамедов Али Гасан оглы": two words of a patronymic at most
-    return [services.index.of("patient.name_year", rules.name_and_year(one, born.year)) for one in longest]
+    if len(words) in (2, 3):
+        longest.append(f"{words[-1]} {words[0]}")  # "Мария Ёлкина", "Мария Петровна Ёлкина"
+    return [_name_index(services, one, born) for one in longest]
+
+
+def _name_index(services: Services, name: str, born: Birth) -> bytes:
+    return services.index.of("patient.name_year", rules.name_and_year(name, born.year))
 
 
 def _old_index(services: Services, name: str, born: Birth) -> bytes | None:
@@ -222,9 +228,12 @@ def _is_meant(services: Services, tx: Session, row: Patient, wanted: Wanted) -> 
 
 
 def _has_patronymic(identity: Mapping[str, str], typed: str) -> bool:
-    name, patronymic = name_key(_two_names(identity)), name_key(identity.get("patronymic") or "")
-    rest = name_key(typed).removeprefix(name).strip()
-    return not rest or not patronymic or rest == patronymic
+    """Tell whether what was typed beside the two names, in whatever order, is the patronymic."""
+    patronymic, rest = name_key(identity.get("patronymic") or ""), name_key(typed).split()
+    for word in name_key(_two_names(identity)).split():
+        if word in rest:
+            rest.remove(word)
+    return not rest or not patronymic or " ".join(rest) == patronymic
 
 
 def _two_names(identity: Mapping[str, str]) -> str:
@@ -262,7 +271,7 @@ def refuse_likely_known(
     one of this name, birth date and document. Showing them is a search like another; who has used up the hour's is shown
     nobody and may register: the coordinator's list has the pair.
     """
-    wanted = _of_identity(identity, indexes)
+    wanted = _of_identity(services, identity, indexes)
     with services.act(who, "patient.register", subject) as tx:
         if tx.get(Patient, subject.patient_id) is not None or _searches(services, tx, who) >= SEARCHES_AN_HOUR:
             return
@@ -277,11 +286,13 @@ def refuse_likely_known(
         raise KnownElsewhere(there, wanted)
 
 
-def _of_identity(identity: dict[str, str], indexes: dict[str, Any]) -> Wanted:
+def _of_identity(services: Services, identity: dict[str, str], indexes: dict[str, Any]) -> Wanted:
+    """Return the search for who is registered now, also with the two names in each other's field."""
     documents = {name: [indexes[f"{name}_index"]] for name in DOCUMENTS if indexes[f"{name}_index"]}
+    born = Birth.of(identity["birth_date"])
+    turned = _name_index(services, f"{identity['given_name']} {identity['family_name']}", born)
     return Wanted(
-        numbers=documents or None, name=rules.full_name(identity), born=Birth.of(identity["birth_date"]),
-        name_indexes=[indexes["name_index"]],
+        numbers=documents or None, name=rules.full_name(identity), born=born, name_indexes=[indexes["name_index"], turned],
     )  # fmt: skip
 
 

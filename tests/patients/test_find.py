@@ -81,6 +81,27 @@ def test_the_patronymic_is_not_needed_to_find(services: Services) -> None:
     assert names_found(services, name="Серова Нина Ивановна", born=BORN) == [without]
 
 
+@pytest.mark.parametrize(
+    "typed", ["Клавдия Серова", "Клавдия Ивановна Серова", "КЛАВДИЯ СЕРОВА", "Серова Клавдия Ивановна"]
+)
+def test_the_given_name_may_come_first(services: Services, typed: str) -> None:
+    patient_id = register(services)
+    register(services, given_name="Нина")
+
+    assert names_found(services, name=typed, born=BORN) == [patient_id]
+    assert names_found(services, name=typed, born=Birth(1950)) == [patient_id]
+    assert names_found(services, name=typed.replace("Ивановна", "") + " Петровна", born=BORN) == []
+
+
+def test_two_names_in_each_others_field_are_the_same_person(sign_in: SignIn, services: Services) -> None:
+    known = register(services)
+
+    asked = sign_in(cast.ANNA).post("/patients/new", data=TYPED | {"family_name": "Клавдия", "given_name": "Серова"})
+
+    assert asked.status_code == 409
+    assert f"/patients/{known}/choose" in asked.text
+
+
 # --- the year alone -----------------------------------------------------------------------------------------------
 
 
