@@ -157,18 +157,10 @@ def provide_test_programs(venv: Path, steps: Steps, stamp: Stamp) -> None:
     """Find or install Chromium and the rest. What cannot be had is said; tests that need it say it again."""
     if system_parts.known_chromium(venv) is None and (path := system_parts.provide_chromium(venv, steps)):
         print(f"  Chromium: {path}")
-    if not stamp.says("redis", "looked for"):
-        print(f"  redis-server: {system_parts.provide_redis(steps)}")
-        stamp.note("redis", "looked for")
-    if not stamp.says("coturn", "looked for"):
-        print(f"  coturn: {system_parts.provide_coturn(steps)}")
-        stamp.note("coturn", "looked for")
-    if not stamp.says("firefox", "looked for"):
-        print(f"  Firefox: {system_parts.provide_firefox(steps)}")
-        stamp.note("firefox", "looked for")
-    if not stamp.says("dbus-daemon", "looked for"):
-        print(f"  dbus-daemon: {system_parts.provide_dbus(steps)}")
-        stamp.note("dbus-daemon", "looked for")
+    for name, provide in system_parts.TEST_PROGRAMS.items():
+        if not stamp.says(name, "looked for"):
+            print(f"  {name}: {provide(steps)}")
+            stamp.note(name, "looked for")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Finds, or as root installs, what the tests need beside Python packages: Chromium, Firefox, redis-server, coturn,
-dbus-daemon.
+dbus-daemon, ip.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tools.steps import CommandFailed, Steps
@@ -147,3 +147,21 @@ def provide_dbus(steps: Steps) -> str:
         apt_install(["dbus-daemon"], steps)
     path = shutil.which("dbus-daemon")
     return path or "not found; the tests of the Linux radio are counted as skipped"
+
+
+def provide_ip(steps: Steps) -> str:
+    """Install the program `ip` where that is possible: the line emulator makes its sites with it. Returns the words for
+    the report; tests that need it are counted as skipped without it.
+    """
+    if not shutil.which("ip"):
+        apt_install(["iproute2"], steps)
+    return shutil.which("ip") or "not found; the tests on an emulated line are counted as skipped"
+
+
+TEST_PROGRAMS: dict[str, Callable[[Steps], str]] = {
+    "redis-server": provide_redis,
+    "coturn": provide_coturn,
+    "firefox": provide_firefox,
+    "dbus-daemon": provide_dbus,
+    "ip": provide_ip,
+}

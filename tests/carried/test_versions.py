@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests import run_clock
-from tests.carried.folders import COMMITS, HERE, unpack
+from tests.carried.folders import COMMITS, HERE, extract, unpack
 from tests.journey.processes import ROOT, Processes
 
 WITHIN_S = 40.0
@@ -60,7 +60,7 @@ def commit(request: pytest.FixtureRequest) -> str:
 def older(commit: str, tmp_path: Path) -> Path:
     """The program of the older commit."""
     with tarfile.open(HERE / commit / "code.tar.xz") as packed:
-        packed.extractall(tmp_path / "older", filter="data")
+        extract(packed, tmp_path / "older")
     (tmp_path / "older" / "static" / "vendor").symlink_to(ROOT / "static" / "vendor")
     return tmp_path / "older"
 
