@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from telemed.rules_typed import WIDE, tidy
 
 MINSK = "Europe/Minsk"
 JOIN_CODE_LIFE = timedelta(hours=24)
@@ -95,6 +98,11 @@ def next_poll_s(*, visit_is_open: bool, branch_is_open: bool, demo: bool) -> flo
     if visit_is_open and demo:
         return POLL_DEMO_VISIT_S
     return POLL_OPEN_S if visit_is_open or branch_is_open else POLL_CLOSED_S
+
+
+def passkey_of(typed: str) -> str:
+    """Return a passkey as it is typed off a display: without blanks and dashes, wide figures as plain ones."""
+    return re.sub(r"[\s\-\u2010-\u2015\u2212]", "", tidy(typed).translate(WIDE))
 
 
 def is_passkey(digits: str) -> bool:

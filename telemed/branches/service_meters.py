@@ -60,7 +60,7 @@ def give_passkey(services: Services, who: Principal, meter_id: UUID, passkey: st
     """Pass on the six digits that a meter shows while it is being enrolled. Raises Invalid, NotFound,
     Conflict("no_gateway").
     """
-    digits = passkey.replace(" ", "")
+    digits = rules.passkey_of(passkey)
     if not rules.is_passkey(digits):
         raise Invalid(fields={"passkey": "passkey_invalid"})
     with services.act(who, "branch.enrol_meter", Subject(branch_id=who.branch_id)) as tx:

@@ -224,13 +224,16 @@ def report(kind: str, enrolment: str, code: str | None = None) -> dict[str, Any]
     return {"enrolment_id": str(meter_of(cast.OZERKI, kind)), "enrolment": enrolment, "enrolment_code": code}
 
 
-def test_the_branch_sees_how_far_an_enrolment_is_and_gives_the_passkey(pc: BranchPc, application: Application) -> None:
+@pytest.mark.parametrize("typed", ["123 456", "123-456", " 123\u2013456 ", "123\u00a0456", "１２３４５６", "123\u200b456"])
+def test_the_branch_sees_how_far_an_enrolment_is_and_gives_the_passkey(
+    pc: BranchPc, application: Application, typed: str
+) -> None:
     services, meter_id = application.services, meter_of(cast.OZERKI, "glucose")
     pc.beat(1, last_order=2, meters=[report("glucose", "passkey_needed")])
     seen = {meter.id: meter for meter in service.branch_view(services, cast.ANNA.who, cast.OZERKI).meters}
     assert seen[meter_id].enrolment == "passkey_needed"
 
-    service_meters.give_passkey(services, cast.ANNA.who, meter_id, "123 456")
+    service_meters.give_passkey(services, cast.ANNA.who, meter_id, typed)
 
     assert pc.beat(2, last_order=2).json["orders"] == [
         {"no": 3, "kind": "passkey", "enrolment_id": str(meter_id), "passkey": "123456"}
@@ -270,7 +273,7 @@ def test_what_a_gateway_says_before_it_has_heard_of_the_pairing_is_over(pc: Bran
     assert enrolment() == "failed"
 
 
-@pytest.mark.parametrize("typed", ["", "12345", "1234567", "12345x", "１２３４５６"])
+@pytest.mark.parametrize("typed", ["", "12345", "1234567", "12345x", "\u0661\u0662\u0663\u0664\u0665\u0666"])
 def test_a_passkey_has_six_digits(pc: BranchPc, application: Application, typed: str) -> None:
     with pytest.raises(Invalid):
         service_meters.give_passkey(application.services, cast.ANNA.who, meter_of(cast.OZERKI, "glucose"), typed)

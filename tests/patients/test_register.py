@@ -116,6 +116,14 @@ def test_zeros_are_refused_with_the_advice_to_leave_the_field_empty(sign_in: Sig
     ]
 
 
+@pytest.mark.parametrize("typed", ["-", "нет", "—", "б/н", "1234", "\u0661" * 16])
+def test_a_filler_in_words_or_dashes_gets_the_same_advice(sign_in: SignIn, typed: str) -> None:
+    answer = sign_in(cast.ANNA).post("/patients/new", data=TYPED | {"snils": typed, "policy": typed})
+
+    assert answer.status_code == 422
+    assert [said.endswith("Without the document leave the field empty.") for said in problems_of(answer)] == [True, True]
+
+
 def test_the_same_form_twice_is_one_patient(services: Services) -> None:
     patient_id = new_id()
 
