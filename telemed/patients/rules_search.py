@@ -23,6 +23,7 @@ LABEL = re.compile(
     re.IGNORECASE,
 )
 NUMBER = re.compile(r"\+?\d[\d\s().\-/]{4,}\d")
+SHORT_DAY = re.compile(rf"\d\d?{_BETWEEN}\d\d?{_BETWEEN}\d\d")  # nobody's number, and which century is not said
 LETTER = re.compile(r"[^\W\d_]")
 MISTYPED_MOST, MISCOUNTED_MOST = 6, 4
 
@@ -38,16 +39,18 @@ class Search:
 
 
 def read_search(text: str) -> Search:
-    """Return what a scanned or typed text asks for. A text that is no card and has no letters is a number."""
+    """Return what a scanned or typed text asks for. A text that is no card and has no letters is a number or a date."""
     typed = tidy(text)
     if _is_card(typed):
         return Search(card=typed)
     if not LETTER.search(typed):
-        return Search(number=typed)
+        rest, born = _without_birth(typed)
+        return Search(born=born) if born and not rest.strip() else Search(number=typed)
     typed, born = _without_birth(LABEL.sub(" ", typed))
     found = NUMBER.search(typed)
     name = re.sub(r"[,;:|№]|\s+", " ", NUMBER.sub(" ", typed, count=1) if found else typed)
-    return Search(number=found.group() if found else "", name=" ".join(name.split()), born=born)
+    number = found.group() if found and not SHORT_DAY.fullmatch(found.group()) else ""
+    return Search(number=number, name=" ".join(name.split()), born=born)
 
 
 def _is_card(typed: str) -> bool:

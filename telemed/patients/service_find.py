@@ -129,10 +129,13 @@ def _wanted(
 ) -> Wanted:  # fmt: skip
     born = Birth.on(born) if isinstance(born, date) else born
     if not (number.strip() or card.strip() or (name.strip() and born)):
-        raise Invalid(fields={"born": "birth_needed"} if name.strip() else {"text": "required"})
+        missing = {"born": "birth_needed"} if name.strip() else {"name": "names_needed"} if born else {"text": "required"}
+        raise Invalid(fields=missing)
     if len(number) > 40 or len(card) > 300 or len(name) > 200:
         raise Invalid(fields={"number": "too_long"})
     tidy = tidy_name(name) if born else ""
+    if tidy and " " not in tidy:  # people are indexed by both: of one name alone it cannot be said that nobody is here
+        raise Invalid(fields={"name": "names_needed"})
     return Wanted(
         numbers=_number_indexes(services, who, number) if number.strip() else None,
         card=card.strip(), name=tidy, born=born,

@@ -197,7 +197,8 @@ def test_the_counters_first_field_takes_anything(sign_in: SignIn, services: Serv
 
     assert desk.index('name="text"') < desk.index("data-live-page")
     for text in ("8 921 123-45-67", cast.MARIA.snils, cast.MARIA.policy, token, f"http://localhost/card#{token}",
-                 "Елкина Мария 08.03.1948", "ёлкина мария петровна 1948"):  # fmt: skip
+                 "Елкина Мария 08.03.1948", "ёлкина мария петровна 1948", "Мария Ёлкина 1948",
+                 "Мария Петровна Ёлкина 08.03.1948"):  # fmt: skip
         assert browser.post("/patients", data={"text": text}).location == f"/patients/{cast.MARIA.id}"
 
 
@@ -209,6 +210,31 @@ def test_a_name_alone_asks_for_the_birth_date_and_keeps_the_name(sign_in: SignIn
         "Birth date: With a name the birth date is needed too: the day, or the year at least."
     ]
     assert 'value="Ёлкина Мария"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("Ёлкина 08.03.1948", "Both are needed: the family name and the given name."),
+        ("08.03.1948", "Both are needed: the family name and the given name."),
+        ("1948", "Both are needed: the family name and the given name."),
+        ("8 921 123-45-67 Ёлкина 1948", "Both are needed: the family name and the given name."),
+        ("Ёлкина Мария 08.03.48", "With a name the birth date is needed too: the day, or the year at least."),
+        ("8/3/48 Ёлкина Мария", "With a name the birth date is needed too: the day, or the year at least."),
+    ],
+)
+def test_of_too_little_it_is_not_said_that_nobody_is_here(sign_in: SignIn, text: str, problem: str) -> None:
+    answer = sign_in(cast.ANNA).post("/patients", data={"text": text})
+
+    assert answer.status_code == 422
+    assert problem in words_of(answer.text)
+    assert "<details open>" in answer.text, "the field to fill is in sight"
+    assert "Sought" not in words_of(answer.text)
+
+
+def test_another_patronymic_is_another_person_in_any_order(sign_in: SignIn) -> None:
+    for text in ("Ёлкина Мария Ивановна 1948", "Мария Ивановна Ёлкина 1948"):
+        assert sign_in(cast.ANNA).post("/patients", data={"text": text}).status_code == 404
 
 
 def test_the_next_scan_does_not_join_the_last_one(sign_in: SignIn) -> None:

@@ -53,9 +53,13 @@ def test_yo_and_case_do_not_matter_in_a_name(services: Services) -> None:
     assert found.id == cast.MARIA.id
 
 
-def test_a_part_of_a_name_or_another_birth_date_finds_nobody(services: Services) -> None:
-    for name, born in (("Ёлкина", cast.MARIA.birth_date), ("Ёлкина Мария Петровна", date(1948, 3, 9))):
+def test_another_birth_date_or_given_name_finds_nobody_and_a_part_of_a_name_is_asked_about(services: Services) -> None:
+    for name, born in (("Ёлкина Анна", cast.MARIA.birth_date), ("Ёлкина Мария Петровна", date(1948, 3, 9))):
         assert service.find_patient(services, cast.ANNA.who, name=name, born=born) is None
+    with pytest.raises(Invalid) as refused:
+        service.find_patient(services, cast.ANNA.who, name="Ёлкина", born=cast.MARIA.birth_date)
+
+    assert refused.value.fields == {"name": "names_needed"}
 
 
 def test_two_people_with_one_phone_ask_for_a_document(services: Services) -> None:
