@@ -177,6 +177,14 @@ def test_a_corner_that_waits_for_a_doctor_closes_them_when_its_visit_ends(talk: 
     expect(talk.clerk.locator("[data-call-start]")).to_be_hidden()
 
 
+def test_a_talk_that_never_began_is_not_offered_after_the_consultation_ended(talk: Talk, services: Services) -> None:
+    expect(talk.clerk.locator("[data-call-start]")).to_be_visible()
+    service.end(services, cast.VERA.who, talk.case, "not_reached")
+
+    expect(talk.clerk.locator("[data-call-start]")).to_be_hidden()
+    expect(talk.clerk.locator("[data-call-state]")).to_have_text("The call has ended")
+
+
 def test_by_telephone_nothing_is_seen_or_heard_and_the_way_back_opens_them_as_they_were(running: Talk) -> None:
     running.clerk.locator("[data-call-mic]").click()
     expect(running.clerk.locator("[data-call-mic]")).to_have_text("Unmute")

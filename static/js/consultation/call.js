@@ -34,7 +34,7 @@ function begin(box) {
   addEventListener("pageshow", (event) => event.persisted && location.reload()); // what the page held was given back
   line.on("session:ended", () => { isSignedOut = true; giveUp(); });
   document.addEventListener("renewed", () => {
-    if (role === "clerk" && stream && !isQueued()) giveUp();
+    if (role === "clerk" && !isOver && !isQueued()) giveUp(); // begun or not: nobody waits at the other end any more
     if (isOver) offerStart();
   });
   if (recall(`call-on:${id}`)) start(); // the page was loaded again in the middle of the talk
