@@ -187,14 +187,19 @@ class Peripheral:
         """Return a characteristic that tells something in words."""
 
         async def read(connection: Bearer) -> bytes:
-            await self._be_asked()
+            await self._be_asked(connection)
             return words().encode()
 
         return Characteristic(uuid16(number), Properties.READ, Permissions.READABLE, CharacteristicValue(read=read))
 
-    async def _be_asked(self) -> None:
+    async def _be_asked(self, connection: Bearer) -> None:
+        """Take the time that an answer needs. An answer whose link is gone is given up: the virtual radio would send it
+        over the next one, as the answer to another question.
+        """
         self.asked_at_s = asyncio.get_running_loop().time() + self.answer_s
         await asyncio.sleep(self.answer_s)
+        if connection is not self.connection:
+            raise asyncio.CancelledError
 
     def _pairing(self, connection: Connection) -> PairingConfig:
         delegate = ShownPasskey() if self._wants_passkey else PairingDelegate()
@@ -211,7 +216,7 @@ class Peripheral:
 
     def _clock(self) -> Characteristic[bytes]:
         async def read(connection: Bearer) -> bytes:
-            await self._be_asked()
+            await self._be_asked(connection)
             return date_time(self.model.clock.now())
 
         def write(connection: Bearer, value: bytes) -> None:
