@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from telemed.access.models import Account
 from telemed.access.relations import Principal, Subject
 from telemed.checkup.models import Visit
+from telemed.checkup.rules import WRONG_PERSON
 from telemed.errors import Conflict, Forbidden, Invalid, NotFound
 from telemed.patients import service as patients
 from telemed.readings import rules
@@ -117,7 +118,8 @@ def _visits_for(tx: Session, row: QuarantinedItem) -> Iterable[Visit]:
     return [
         visit
         for visit in visits
-        if rules.may_be_of_visit(row.reason, row.received_at, visit.opened_at, visit.closed_at)
+        if visit.ending != WRONG_PERSON
+        and rules.may_be_of_visit(row.reason, row.received_at, visit.opened_at, visit.closed_at)
     ]
 
 
@@ -146,7 +148,7 @@ def claim(services: Services, who: Principal, item_id: UUID, visit_id: UUID, rea
     branch_id = _branch_of(services, item_id)
     with services.db.read() as tx:
         visit = tx.get(Visit, visit_id)
-    if visit is None or visit.branch_id != branch_id:
+    if visit is None or visit.branch_id != branch_id or visit.ending == WRONG_PERSON:
         raise Invalid(fields={"visit_id": "required"})
     subject = Subject(patient_id=visit.patient_id, branch_id=branch_id, visit_id=visit_id, item_id=item_id)
     with services.act(who, "quarantine.claim", subject) as tx:
@@ -187,6 +189,8 @@ def confirm(services: Services, who: Principal, item_id: UUID) -> UUID:
     """
     with services.act(who, "quarantine.confirm", _subject_of_item(services, item_id)) as tx:
         row, visit = _asked(services, tx, who, item_id)
+        if visit.ending == WRONG_PERSON:  # said after the claim: nothing of this visit enters a record any more
+            raise Conflict("claim_gone")
         record, item = _record_of(services, tx, row, visit)
         if tx.scalar(select(Reading.id).where(Reading.reading_key == item.reading_key)) is not None:
             raise Conflict("reading_known")

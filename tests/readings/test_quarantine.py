@@ -140,6 +140,23 @@ def test_a_reading_claimed_by_the_clerk_and_confirmed_by_the_doctor_enters_the_r
     assert (row.item, row.reading_id) == (None, value.id)
 
 
+def test_nothing_of_the_tray_enters_a_visit_of_the_wrong_person(
+    sender: Sender, services: Services, visit: UUID
+) -> None:
+    early, late = put_aside(sender), put_aside(sender, decoded=pressure(151, 88, 70))
+    tray.claim(services, cast.ANNA.who, early, visit, OPENED_LATE)
+    with services.db.write() as tx:
+        tx.get_one(Visit, visit).ending = "wrong_person"
+
+    with pytest.raises(Conflict, match="claim_gone"):
+        tray.confirm(services, cast.VERA.who, early)
+    with pytest.raises(Invalid):
+        tray.claim(services, cast.ANNA.who, late, visit, OPENED_LATE)
+    assert tray.choices(services, cast.ANNA.who, late)[1] == []
+    assert service.readings_of_visit(services, cast.VERA.who, visit) == []
+    tray.refuse(services, cast.VERA.who, early)
+
+
 def test_each_step_is_audited_with_who_and_which(sender: Sender, services: Services, visit: UUID) -> None:
     item_id = put_aside(sender)
     tray.choices(services, cast.ANNA.who, item_id)
